@@ -1,0 +1,1 @@
+"""Management commands: the front ends of bgtasks that need Django."""

@@ -1,0 +1,119 @@
+"""What travels between a worker and the queue: Holder, Claim, Outcome, Turn; and Death, Ending for the dead."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who claims: the worker's name, the queues it serves, and how long a claim lasts unless renewed."""
+
+    name: str
+    lease: float
+    queues: tuple[str, ...] | None = None
+    """None: every queue that is not paused."""
+    unknown: frozenset[str] = frozenset()
+    """Task names this process does not know: left for a process that does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to run one task, proved by a random token drawn at this claim."""
+
+    task_id: int
+    token: int
+    task_name: str
+    task_params: str
+    queue: str
+    attempts: int
+    """Counts this attempt."""
+    crashes: int
+    max_attempts: int | None
+    max_run_time: int | None
+    run_at: datetime
+    locked_at: datetime
+    locked_by: str
+    row: dict[str, Any] = field(repr=False, compare=False)
+    """Every column of the task as it is now, for history, repetition and signals."""
+
+
+class Ending(enum.Enum):
+    """How a dead worker ended, as far as the task it was running is concerned."""
+
+    CRASHED = "crashed"
+    LIMIT = "limit"
+    OPERATOR = "operator"
+    STOPPED = "stopped"
+    CANCELLED = "cancelled"
+    LEASE_LOST = "lease_lost"
+
+
+class Result(enum.Enum):
+    """How the execution of a claim ended."""
+
+    SUCCESSFUL = "successful"
+    RETRY = "retry"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    RELEASED = "released"
+    """Interrupted by a stop: back to its queue, not charged."""
+    LOST = "lost"
+    """The claim was lost while the task ran: nothing is written."""
+    SETTLED = "settled"
+    """Written already, inside the task's own transaction (`atomic=True`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one claimed task ended; decided before it is written."""
+
+    claim: Claim
+    result: Result
+    duration: float
+    """Seconds, on the monotonic clock."""
+    error: BaseException | None = None
+    error_text: str = ""
+    """The traceback from the task function down; what `last_error` shows."""
+    retry_in: float = 0.0
+    """Seconds until the next attempt; RETRY only."""
+    value: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What one turn brought."""
+
+    claims: list[Claim]
+    lost: list[Outcome]
+    """Outcomes whose claim no longer matched: nothing was written for them."""
+    repeated: dict[int, int]
+    """Task id → id of its repetition."""
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """A worker confirmed dead, what it held, and why it ended."""
+
+    worker: str
+    ending: Ending
+    reason: str
+    running: tuple[int, int] | None = None
+    """(task id, token) of the task it was running, if any."""
+    finished: tuple[tuple[int, int, float], ...] = ()
+    """(task id, token, duration) of tasks that succeeded and were not yet written down."""
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """What became of one dead worker's tasks."""
+
+    worker: str
+    finished: list[int]
+    retried: list[int]
+    failed: list[int]
+    cancelled: list[int]
+    given_back: list[int]

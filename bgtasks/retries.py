@@ -1,0 +1,43 @@
+"""How long a failed task waits before its next attempt. Pure: no clock, no database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import Any
+
+POISON_CRASHES = 3
+"""A task whose worker process died this often under it fails, whatever its attempts."""
+
+Delay = float | timedelta
+Backoff = Delay | Sequence[Delay] | Callable[[BaseException, Any], Delay | None]
+"""Seconds, a timedelta, a sequence of these (the last repeats), or a function of (exception, task)."""
+
+
+def heritage_delay(attempts: int) -> float:
+    """Return `attempts ** 4 + 5` seconds, the formula of django-background-tasks: 6 s, 21 s, 86 s, 261 s …"""
+    return float(attempts**4 + 5)
+
+
+def delay_after(attempts: int, backoff: Backoff | None, error: BaseException, task: Any) -> float | None:
+    """Return the seconds until the next attempt, or None when `backoff` says there shall be none.
+
+    `attempts` already counts the attempt that failed. Raises TypeError if a backoff function returns something else.
+    """
+    if backoff is None:
+        return heritage_delay(attempts)
+    if callable(backoff):
+        delay = backoff(error, task)
+        return None if delay is None else seconds_of(delay)
+    if isinstance(backoff, Sequence):
+        return seconds_of(backoff[min(attempts, len(backoff)) - 1])
+    return seconds_of(backoff)
+
+
+def seconds_of(delay: Delay) -> float:
+    """Return a delay as seconds. Raises TypeError, naming the value, for what is neither number nor timedelta."""
+    if isinstance(delay, timedelta):
+        return max(0.0, delay.total_seconds())
+    if isinstance(delay, (int, float)) and not isinstance(delay, bool):
+        return max(0.0, float(delay))
+    raise TypeError(f"a backoff is seconds, a timedelta or a sequence of these, not {delay!r}")
