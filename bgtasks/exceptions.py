@@ -6,7 +6,7 @@ Exception
    ├─ TaskArgumentError         the arguments cannot be stored (also a TypeError)
    └─ WorkerDied                recorded for a task whose worker process ended under it
 BaseException
-└─ TaskInterruption             raised inside a running task, so not an Exception: `except Exception` must not swallow it
+└─ TaskInterruption             raised inside a running task; `except Exception` must not swallow it
    ├─ TaskTimeout               the task ran longer than its `max_run_time`
    ├─ TaskInterrupted           the worker has to stop; the task is given back, not charged
    ├─ TaskCancelled             somebody cancelled the running task
