@@ -12,7 +12,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 
-from bgtasks.retries import Backoff, seconds_of
+from bgtasks.retries import Backoff, read_backoff
 from bgtasks.units import parse_duration, parse_size
 
 DAY = 86400.0
@@ -173,14 +173,6 @@ def _one_of(*allowed: str) -> Callable[[Any], str]:
     return read
 
 
-def _backoff(value: Any) -> Any:
-    if isinstance(value, (list, tuple)):
-        if not value:
-            raise ValueError("an empty sequence is no backoff")
-        return [seconds_of(delay) for delay in value]
-    return value if callable(value) else seconds_of(value)
-
-
 def _keep(value: Any) -> Mapping[str, float | None]:
     """Read one duration for all outcomes, or a dictionary of them."""
     outcomes = ("successful", "failed", "cancelled")
@@ -197,7 +189,7 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "MAX_ATTEMPTS": _count,
     "MAX_RUN_TIME": _optional(parse_duration),
     "PRIORITY_ORDERING": _one_of("ASC", "DESC"),
-    "BACKOFF": _optional(_backoff),
+    "BACKOFF": _optional(read_backoff),
     "REPEAT_AFTER_FAILURE": _flag,
     "DATABASE": _text,
     "TASK_MODULES": _names,

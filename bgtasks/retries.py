@@ -41,3 +41,12 @@ def seconds_of(delay: Delay) -> float:
     if isinstance(delay, (int, float)) and not isinstance(delay, bool):
         return max(0.0, float(delay))
     raise TypeError(f"a backoff is seconds, a timedelta or a sequence of these, not {delay!r}")
+
+
+def read_backoff(value: Any) -> Backoff:
+    """Return a backoff with its timedeltas as seconds. Raises TypeError or ValueError, naming what is none."""
+    if isinstance(value, (list, tuple)):
+        if not value:
+            raise ValueError("an empty sequence is no backoff")
+        return [seconds_of(delay) for delay in value]
+    return value if callable(value) else seconds_of(value)
