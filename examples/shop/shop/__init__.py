@@ -1,0 +1,1 @@
+"""The app: products, orders, and what happens in the background."""
