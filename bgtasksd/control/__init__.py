@@ -1,0 +1,5 @@
+"""The control socket's server: requests in, facts out, in the supervisor's own loop. Limits guard the loop."""
+
+from bgtasksd.control.server import CommandError, ControlError, ControlServer
+
+__all__ = ["CommandError", "ControlError", "ControlServer"]

@@ -1,0 +1,152 @@
+"""Where log lines go. The supervisor's handler never blocks: what cannot be written at once is counted and dropped."""
+
+from __future__ import annotations
+
+import logging
+import logging.handlers
+import os
+import socket
+import stat
+from dataclasses import dataclass
+
+ROOTS = ("bgtasks", "bgtasksd")
+LONGEST_LINE = 4096
+"""Bytes that a pipe takes whole or not at all: lines of two processes never mix."""
+STDERR = 2
+
+logger = logging.getLogger("bgtasksd")
+
+
+class LineHandler(logging.Handler):
+    """Writes records to stderr, each line in one piece. In a child it waits for a slow reader, like any program."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dropped = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            lines = self.format(record)
+        except Exception:  # noqa: BLE001 - a record that cannot be formatted must not end the process
+            self.handleError(record)
+            return
+        if self.dropped and self._write_all(self.format(_about_dropped(self.dropped))):
+            self.dropped = 0
+        if not self._write_all(lines):
+            self.dropped += 1
+
+    def _write_all(self, text: str) -> bool:
+        return all(self._write(piece) for piece in pieces(text))
+
+    def _write(self, line: bytes) -> bool:
+        try:
+            while line:
+                line = line[os.write(STDERR, line) :]
+        except OSError:
+            return False
+        return True
+
+
+class NonBlockingHandler(LineHandler):
+    """The supervisor's: a stalled or dead reader costs lines, never a turn of the loop."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._socket: socket.socket | None = None
+        self._descriptor = STDERR
+        mode = os.fstat(STDERR).st_mode
+        if stat.S_ISSOCK(mode):
+            self._socket = socket.socket(fileno=os.dup(STDERR))
+        elif stat.S_ISFIFO(mode) or stat.S_ISCHR(mode):
+            self._descriptor = _reopened(STDERR)
+
+    def _write(self, line: bytes) -> bool:
+        try:
+            if self._socket is not None:
+                return self._socket.send(line, socket.MSG_DONTWAIT) == len(line)
+            return os.write(self._descriptor, line) == len(line)
+        except OSError:
+            return False
+
+
+def _reopened(descriptor: int) -> int:
+    """Return a description of our own for the same file: O_NONBLOCK on the shared one would reach the workers too."""
+    try:
+        return os.open(f"/proc/self/fd/{descriptor}", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    except OSError:
+        return descriptor
+
+
+def pieces(text: str) -> list[bytes]:
+    """Return `text` as writes of whole lines that stay below the atomic size; an endless line is cut, JSON never."""
+    found = [b""]
+    for line in text.encode(errors="backslashreplace").splitlines():
+        if len(line) >= LONGEST_LINE and not line.startswith(b"{"):
+            line = line[: LONGEST_LINE - 4] + "…".encode()  # noqa: PLW2901 - the cut line takes its place
+        if found[-1] and len(found[-1]) + len(line) + 1 > LONGEST_LINE:
+            found.append(b"")
+        found[-1] += line + b"\n"
+    return [piece for piece in found if piece]
+
+
+def _about_dropped(count: int) -> logging.LogRecord:
+    text = f"{count} log records were dropped: whoever reads this log was too slow"
+    return logging.makeLogRecord({"name": "bgtasksd", "levelno": logging.WARNING, "levelname": "WARNING", "msg": text})
+
+
+@dataclass(frozen=True, slots=True)
+class _Journal:
+    formatter: logging.Formatter
+    log_file: str | None
+    is_explicit: bool
+
+
+_journal = _Journal(logging.Formatter(), None, is_explicit=False)
+
+
+def configure(formatter: logging.Formatter, log_file: str | None = None, *, is_explicit: bool = False) -> None:
+    """Send the log of this process, the supervisor, to `log_file` or stderr, without ever blocking.
+
+    `is_explicit`: the user asked for this form or file, so a `LOGGING` setting does not replace it in the children.
+    Raises OSError when the file cannot be opened.
+    """
+    global _journal
+    logging.raiseExceptions = False  # a full disk costs records, not the process
+    _journal = _Journal(formatter, log_file, is_explicit)
+    _attach(logging.handlers.WatchedFileHandler(log_file) if log_file else NonBlockingHandler())
+
+
+def continue_in_child() -> None:
+    """Log from a forked child to the same place. Call it after the fork, and again after `django.setup()`."""
+    _detach()
+    if _journal.is_explicit or not all(logging.getLogger(name).hasHandlers() for name in ROOTS):
+        log_file = _journal.log_file
+        _attach(logging.handlers.WatchedFileHandler(log_file) if log_file else LineHandler())
+    for name in list(logging.root.manager.loggerDict):
+        if name.partition(".")[0] in ROOTS:
+            logging.getLogger(name).disabled = False  # `disable_existing_loggers` meant others
+
+
+def _attach(handler: logging.Handler) -> None:
+    _detach()
+    handler.setFormatter(_journal.formatter)
+    handler.set_name("bgtasksd")
+    for name in ROOTS:
+        root = logging.getLogger(name)
+        root.addHandler(handler)
+        root.propagate = False
+        if root.level == logging.NOTSET:
+            root.setLevel(logging.INFO)
+
+
+def _detach() -> None:
+    for name in ROOTS:
+        root = logging.getLogger(name)
+        for handler in [each for each in root.handlers if each.get_name() == "bgtasksd"]:
+            root.removeHandler(handler)
+            root.propagate = True
+
+
+def announce(label: str, text: str) -> None:
+    """Write one line of the banner: `tasks       3 found: shop.tasks.ping`. From any process of the daemon."""
+    logger.info("%-11s %s", label, text, extra={"event": "banner", "label": label, "text": text})

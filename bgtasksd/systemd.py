@@ -1,0 +1,80 @@
+"""What we tell systemd: READY, STATUS, WATCHDOG, STOPPING, more time. Silent where no systemd listens."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Callable, MutableMapping
+
+LONGEST_WATCHDOG_INTERVAL = 5.0
+_VARIABLES = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
+
+
+class Notifier:
+    """Sends the lines of sd_notify without ever blocking; without an address it does nothing."""
+
+    def __init__(self, address: str = "", watchdog_interval: float | None = None) -> None:
+        self.watchdog_interval = watchdog_interval
+        """Seconds between two pings, None without a watchdog: the loop must turn at least that often."""
+        self.on_ready: Callable[[], None] | None = None
+        """Called once, with the first READY."""
+        self._address = "\0" + address[1:] if address.startswith("@") else address
+        self._socket: socket.socket | None = None
+        self._status = ""
+        self._pinged_at = float("-inf")
+
+    @classmethod
+    def from_environment(cls, environ: MutableMapping[str, str] = os.environ) -> Notifier:
+        """Read what systemd says and drop it from the environment: children must not notify."""
+        given = {name: environ.pop(name, "") for name in _VARIABLES}
+        interval = None
+        if given["WATCHDOG_USEC"].isdigit() and given["WATCHDOG_PID"] in ("", str(os.getpid())):
+            interval = min(int(given["WATCHDOG_USEC"]) / 3_000_000, LONGEST_WATCHDOG_INTERVAL)
+        return cls(given["NOTIFY_SOCKET"], interval or None)
+
+    def ready(self, status: str = "") -> None:
+        """Every worker is up (or up again)."""
+        self._send("READY=1", *self._new_status(status))
+        told, self.on_ready = self.on_ready, None
+        if told:
+            told()
+
+    def status(self, text: str) -> None:
+        """Show `text` in `systemctl status`; sent only when it has changed."""
+        self._send(*self._new_status(text))
+
+    def stopping(self, status: str = "") -> None:
+        self._send("STOPPING=1", *self._new_status(status))
+
+    def extend(self, seconds: float) -> None:
+        """Ask for `seconds` more, from now on, to start or to stop."""
+        self._send(f"EXTEND_TIMEOUT_USEC={int(seconds * 1_000_000)}")
+
+    def watchdog(self) -> None:
+        """Say that a turn of the loop is complete; sent as often as the watchdog needs it."""
+        now = time.monotonic()
+        if self.watchdog_interval is not None and now - self._pinged_at >= self.watchdog_interval:
+            self._pinged_at = now
+            self._send("WATCHDOG=1")
+
+    def _new_status(self, text: str) -> list[str]:
+        if not text or text == self._status:
+            return []
+        self._status = text
+        return ["STATUS=" + text.replace("\n", " ")]
+
+    def _send(self, *lines: str) -> None:
+        if not self._address or not lines:
+            return
+        if self._socket is None:
+            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+            self._socket.setblocking(False)
+        try:
+            self._socket.sendto("\n".join(lines).encode(), self._address)
+        except OSError:
+            self._status = ""  # systemd is away or its queue full: say it again next time
+
+    def fileno(self) -> int | None:
+        """Return the descriptor that children close, if there is one."""
+        return None if self._socket is None else self._socket.fileno()
