@@ -1,0 +1,20 @@
+"""What people read on a terminal or in a log: lines for tasks, JSON, the journal, tables and colour. Stdlib only."""
+
+from bgtasks.output.folding import FoldingHandler, Folds, attach_if_silent, flush_folded
+from bgtasks.output.formatters import JournalFormatter, JsonFormatter, LineFormatter, formatter
+from bgtasks.output.terminal import format_count, paint, table, wants_colour
+
+__all__ = [
+    "FoldingHandler",
+    "Folds",
+    "JournalFormatter",
+    "JsonFormatter",
+    "LineFormatter",
+    "attach_if_silent",
+    "flush_folded",
+    "format_count",
+    "formatter",
+    "paint",
+    "table",
+    "wants_colour",
+]
