@@ -48,7 +48,9 @@ def parse_size(value: str | int) -> int:
 
 
 def format_duration(seconds: float) -> str:
-    """Return `0.4 ms`, `0.21 s`, `12 s`, `4 min`, `2 h 51 min` or `3 d`."""
+    """Return `0.4 ms`, `0.21 s`, `6 s`, `12 s`, `4 min`, `2 h 51 min` or `3 d`."""
+    if seconds < 10 and seconds == int(seconds):
+        return f"{seconds:.0f} s"
     if seconds < 0.01:
         return f"{seconds * 1000:.1f} ms"
     if seconds < 10:

@@ -88,7 +88,7 @@ class JsonFormatter(logging.Formatter):
                 told[f"{name}_s" if name in SECONDS else name] = str(value) if name == "task_id" else value
         traceback = _traceback(record)
         if traceback:
-            told["traceback"] = traceback
+            told |= {"error": _error_line(record), "traceback": traceback}
         return json.dumps(told, default=str)
 
 

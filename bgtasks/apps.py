@@ -1,0 +1,16 @@
+"""The app configuration of bgtasks."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+
+
+class BgtasksConfig(AppConfig):
+    """Registers the system checks; task modules are imported by workers and checks, never at web start."""
+
+    name = "bgtasks"
+    verbose_name = "Background tasks"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from bgtasks import checks  # noqa: F401 - importing registers them; they import models

@@ -1,0 +1,149 @@
+"""What `manage.py check` says about bgtasks. Ids are stable; every hint names the line to write."""
+
+from __future__ import annotations
+
+import inspect
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, register, run_checks
+from django.core.checks import Warning as Caution
+
+from bgtasks import conf, registry
+from bgtasks.discovery import autodiscover
+from bgtasks.tasks import CALL_NAMES
+
+TAG = "bgtasks"
+SQLITE_OPTIONS = {"transaction_mode": "IMMEDIATE", "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL"}
+WITHOUT_EFFECT = {
+    "BACKGROUND_TASK_RUN_ASYNC": "bgtasksd start --workers 4",
+    "BACKGROUND_TASK_ASYNC_THREADS": "bgtasksd start --workers 4",
+    "BACKOFF_MULTIPLIER": 'BGTASKS["BACKOFF"] = [10, 60, 600]',
+    "BACKGROUND_TASK_MAX_ATTEMPTS": 'BGTASKS["MAX_ATTEMPTS"] = 25',
+    "BACKGROUND_TASK_MAX_RUN_TIME": 'BGTASKS["MAX_RUN_TIME"] = 3600',
+}
+"""Heritage setting → what does today what its name says."""
+
+
+def refusals() -> list[CheckMessage]:
+    """Return the errors for which no worker may start."""
+    return [message for message in run_checks(tags=[TAG]) if message.is_serious() and not message.is_silenced()]
+
+
+@register(TAG)
+def check_settings(**kwargs: Any) -> list[CheckMessage]:
+    """E001, E002, E006: settings that cannot be. W002, W008: heritage settings that are not looked at."""
+    found = [_message(Error, problem.text, problem.hint, problem.check) for problem in conf.problems()]
+    return [*(found or _database()), *_shadowed(), *_without_effect()]
+
+
+def _database() -> Iterator[CheckMessage]:
+    alias = conf.current().database
+    if alias not in settings.DATABASES:
+        known = ", ".join(settings.DATABASES)
+        text, hint = f"BGTASKS['DATABASE'] is {alias!r}, which is not in DATABASES", f"There are: {known}. Write: "
+        yield _message(Error, text, f"{hint}BGTASKS['DATABASE'] = 'default'", "E002")
+
+
+def _shadowed() -> Iterator[CheckMessage]:
+    for name, key in conf.HERITAGE_NAMES.items():
+        if hasattr(settings, name) and key in conf.given_keys():
+            text = f"{name} and BGTASKS[{key!r}] are both set; only the latter counts"
+            yield _message(Caution, text, f"Remove the line: {name} = {getattr(settings, name)!r}", "W002")
+
+
+def _without_effect() -> Iterator[CheckMessage]:
+    for name, instead in WITHOUT_EFFECT.items():
+        if hasattr(settings, name):
+            yield _message(Caution, f"{name} has no effect", f"Remove it; what it says is done by: {instead}", "W008")
+
+
+@register(TAG)
+def check_tasks(**kwargs: Any) -> list[CheckMessage]:
+    """E004, E005, E007: tasks that no worker could run. W007: functions that the bare call does not suit."""
+    if conf.problems():
+        return []
+    try:
+        autodiscover()
+    except Exception as error:  # noqa: BLE001 - whatever a module raises is shown
+        text = f"A task module cannot be imported.\n{''.join(traceback.format_exception(error))}"
+        advice = getattr(error, "__notes__", ["Correct the error above."])[-1]
+        return [_message(Error, text, advice, "E007")]
+    return [*_duplicates(), *_unreachable(), *_reserved_names()]
+
+
+def _duplicates() -> Iterator[CheckMessage]:
+    for name, functions in registry.duplicates().items():
+        text = f"{len(functions)} functions are tasks under the one name {name!r}: {', '.join(functions)}"
+        yield _message(Error, text, f'Name one of them apart: @background(name="{name}_2")', "E004")
+
+
+def _unreachable() -> Iterator[CheckMessage]:
+    for name, function in _functions():
+        if getattr(function, "__module__", None) == "__main__":
+            text = f"The task {name!r} is defined in the program started, which no worker imports"
+            yield _message(Error, text, "Move it into the tasks.py of an app: myapp/tasks.py", "E005")
+
+
+def _reserved_names() -> Iterator[CheckMessage]:
+    for name, function in _functions():
+        try:
+            taken = [one for one in inspect.signature(function).parameters if one in CALL_NAMES]
+        except (TypeError, ValueError):
+            continue
+        if taken:
+            text = f"The task {name!r} has the parameter {taken[0]!r}, which the bare call takes for itself"
+            yield _message(Caution, text, f"Pass it so: {name.rpartition('.')[2]}.enqueue({taken[0]}=...)", "W007")
+
+
+def _functions() -> Iterator[tuple[str, Any]]:
+    for name in registry.names():
+        task = registry.get(name)
+        if task is not None:
+            yield name, task.task_function
+
+
+@register(TAG, deploy=True)
+def check_deployment(**kwargs: Any) -> list[CheckMessage]:
+    """W001: SQLite as a fresh project has it. W006: history that grows for ever."""
+    return [] if conf.problems() else [*_slow_sqlite(), *_kept_for_ever()]
+
+
+def _slow_sqlite() -> Iterator[CheckMessage]:
+    alias = conf.current().database
+    database = settings.DATABASES.get(alias, {})
+    if not str(database.get("ENGINE", "")).endswith("sqlite3") or (_has_wal(database) and _is_immediate(database)):
+        return
+    text = f"SQLite ({alias}) runs without WAL or IMMEDIATE: workers will wait for one another and meet locked tables"
+    options = {**database.get("OPTIONS", {}), **SQLITE_OPTIONS}
+    yield _message(Caution, text, f'Write: DATABASES["{alias}"]["OPTIONS"] = {options!r}', "W001")
+
+
+def _is_immediate(database: dict[str, Any]) -> bool:
+    return str(database.get("OPTIONS", {}).get("transaction_mode", "")).upper() == "IMMEDIATE"
+
+
+def _has_wal(database: dict[str, Any]) -> bool:
+    """Say whether the settings ask for WAL or the file is in that mode already: bytes 18 and 19 of its header are 2."""
+    asked = str(database.get("OPTIONS", {}).get("init_command", "")).replace(" ", "").lower()
+    if "journal_mode=wal" in asked:
+        return True
+    try:
+        with Path(database["NAME"]).open("rb") as file:
+            return file.read(20)[18:] == b"\x02\x02"
+    except (OSError, TypeError):
+        return False
+
+
+def _kept_for_ever() -> Iterator[CheckMessage]:
+    for_ever = [outcome for outcome, seconds in conf.current().keep.items() if seconds is None]
+    if for_ever:
+        text = f"The history of {', '.join(for_ever)} tasks is never pruned"
+        yield _message(Caution, text, 'Write: BGTASKS["KEEP"] = {"successful": "7d", "failed": "30d"}', "W006")
+
+
+def _message(kind: type[CheckMessage], text: str, hint: str, check: str) -> CheckMessage:
+    return kind(text, hint=hint, id=f"bgtasks.{check}")  # type: ignore[call-arg]
