@@ -8,7 +8,7 @@ from datetime import timedelta
 _SECONDS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _BYTES = {"": 1, "B": 1, "K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|min|[smhdw]?)\s*")
-_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([BKMGT]?)(?:i?B)?\s*", re.IGNORECASE)
+_SIZE = re.compile(r"\s*(\d{1,18}(?:\.\d+)?)\s*([BKMGT]?)(?:i?B)?\s*", re.IGNORECASE)
 
 
 def parse_duration(value: str | float | timedelta) -> float:
