@@ -1,0 +1,121 @@
+"""Running one claim: its function is found, its arguments decoded, and whatever it does becomes an outcome."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import replace
+from typing import Any
+
+from django.db import reset_queries, transaction
+
+from bgtasks import conf, registry
+from bgtasks.arguments import decode
+from bgtasks.exceptions import BackgroundTaskError, ClaimLost, TaskInterruption
+from bgtasks.execution.body import call
+from bgtasks.execution.connections import close_connections
+from bgtasks.execution.outcomes import error_text, interruption_behind, outcome_of
+from bgtasks.queue.types import Claim, Holder, Outcome, Result
+from bgtasks.tasks import BackgroundTask
+
+logger = logging.getLogger("bgtasks.execution")
+
+
+def execute(claim: Claim, sequence: int = 0) -> Outcome:
+    """Run one claimed task and say how it ended. Whatever the task does, this never raises."""
+    started_at = time.monotonic()
+    try:
+        outcome = _run(claim, sequence, started_at)
+    except BaseException as error:  # noqa: BLE001 - a signal handler that the task left behind may raise here
+        outcome = _failed(error, claim, started_at)
+    return outcome
+
+
+def _run(claim: Claim, sequence: int, started_at: float) -> Outcome:
+    reset_queries()
+    try:
+        task = registry.get(claim.task_name)
+        if task is None:
+            raise BackgroundTaskError(f"no task is registered under the name {claim.task_name!r} in this process")
+        if task.atomic:
+            return _run_atomically(claim, task, sequence, started_at)
+        return _call(claim, task, sequence, started_at)
+    except BaseException as error:  # noqa: BLE001 - SystemExit and the like are failures of the task
+        return _failed(error, claim, started_at)
+
+
+def _call(claim: Claim, task: BackgroundTask[..., Any], sequence: int, started_at: float) -> Outcome:
+    args, kwargs = decode(claim.task_params)
+    value = call(sequence, task.task_function, args, kwargs)
+    return Outcome(claim, Result.SUCCESSFUL, time.monotonic() - started_at, value=value)
+
+
+def _run_atomically(claim: Claim, task: BackgroundTask[..., Any], sequence: int, started_at: float) -> Outcome:
+    """Run the function and write its success in one transaction: both happen, once, or neither."""
+    from bgtasks.queue import claims  # imports models
+
+    committed: list[bool] = []
+    outcome = None
+    try:
+        with transaction.atomic(using=claims.alias()):
+            transaction.on_commit(lambda: committed.append(True), using=claims.alias())
+            outcome = _call(claim, task, sequence, started_at)
+            if claims.turn([outcome], 0, Holder(claim.locked_by, lease=0)).lost:
+                raise ClaimLost(ClaimLost.__doc__)
+    except BaseException:
+        if outcome is None or not committed:
+            raise
+        # Written is written: what failed is something that the task had asked for on commit.
+        logger.exception("task=%s name=%s an on_commit function failed", claim.task_id, claim.task_name)
+    return replace(outcome, result=Result.SETTLED)
+
+
+def _failed(error: BaseException, claim: Claim, started_at: float) -> Outcome:
+    """Decide what a failure means; read settings and decorator as they are now."""
+    if isinstance(interruption_behind(error), TaskInterruption):
+        close_connections()  # the interrupt may have cut one in the middle of an answer
+    duration = time.monotonic() - started_at
+    try:
+        task = registry.get(claim.task_name)
+        backoff = task.backoff if task is not None and task.backoff is not None else conf.current().backoff
+        return outcome_of(
+            error,
+            claim,
+            duration=duration,
+            max_attempts=max_attempts(claim),
+            backoff=backoff,
+            task=_task_as_it_is(claim),
+        )
+    except BaseException as second:  # noqa: BLE001 - settings that became wrong must not lose the outcome
+        logger.error("task=%s the settings in force cannot be read: %s", claim.task_id, error_text(second))
+        return outcome_of(error, claim, duration=duration)
+
+
+def max_attempts(claim: Claim) -> int:
+    """Return how many attempts a task has: its row's, its decorator's, else the setting in force now."""
+    task = registry.get(claim.task_name)
+    for own in (claim.max_attempts, task.options.max_attempts if task else None):
+        if own is not None:
+            return max(1, own)
+    return max(1, conf.current().max_attempts)
+
+
+def run_time_limit(claim: Claim) -> float | None:
+    """Return how long a task may run in seconds: its row's limit, its decorator's, else the setting; None: for ever."""
+    task = registry.get(claim.task_name)
+    for own in (claim.max_run_time, task.options.max_run_time if task else None):
+        if own is not None:
+            return float(own) or None
+    return conf.current().max_run_time or None
+
+
+def _task_as_it_is(claim: Claim) -> Any:
+    """Return a function that makes the Task a backoff function sees: this attempt counted, its error recorded."""
+
+    def make(error: str) -> Any:
+        from bgtasks.models import Task  # models exist only once the app registry is ready
+
+        names = {field.attname for field in Task._meta.concrete_fields} - {"claim_order", "last_error"}
+        return Task(**{name: value for name, value in claim.row.items() if name in names}, last_error=error)
+
+    return make
