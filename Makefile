@@ -8,7 +8,7 @@ VENV ?= .venv
 PYTHON ?= $(shell for name in python3.14 python3.13 python3.12 python3.11 python3; do \
   "$$name" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$name" && break; done)
 BIN := $(VENV)/bin
-INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check
 DB ?= all
 ARGS ?=
 

@@ -21,7 +21,7 @@ VENDORS = ("sqlite", "postgres", "mariadb")
 ON_EVERY_DATABASE = ("bgtasks", "contract", "heritage", "lifecycle", "faults", "worker", "example")
 """Folders below tests/ whose outcome may depend on the database. Everything else runs once."""
 
-CLOSING = re.compile(r"=+ (?P<counts>(?:\d+ [a-z]+(?:, )?)+) in [\d.]+s.*=+")
+CLOSING = re.compile(r"^(?:=+ )?(?P<counts>(?:\d+ [a-z]+(?:, )?)+) in [\d.]+s.*$", re.MULTILINE)
 
 
 @dataclass

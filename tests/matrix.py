@@ -61,7 +61,7 @@ def prepared(interpreter: str, python: str, django: str) -> str:
     executable = folder / "bin" / "python"
     if not executable.exists():
         subprocess.check_call([interpreter, "-m", "venv", folder])
-    install = [executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", f"Django=={django}.*"]
+    install = [executable, "-m", "pip", "install", "-qq", "--disable-pip-version-check", f"Django=={django}.*"]
     subprocess.check_call([*install, "-e", ".[examples,postgres,test]"], cwd=ROOT)
     if subprocess.run([*install, "-e", ".[mysql]"], cwd=ROOT, capture_output=True, check=False).returncode:
         print("mysqlclient cannot be built here: it needs a C compiler, pkg-config and libmariadb-dev", flush=True)
