@@ -7,7 +7,9 @@ import logging.handlers
 import os
 import socket
 import stat
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 ROOTS = ("bgtasks", "bgtasksd")
 LONGEST_LINE = 4096
@@ -17,41 +19,42 @@ STDERR = 2
 logger = logging.getLogger("bgtasksd")
 
 
-class LineHandler(logging.Handler):
-    """Writes records to stderr, each line in one piece. In a child it waits for a slow reader, like any program."""
+class LineStream:
+    """stderr of a child: each line in one piece; it waits for a slow reader, like any program."""
+
+    def write(self, text: str) -> None:
+        for piece in pieces(text):
+            left = piece
+            while left:
+                left = left[os.write(STDERR, left) :]
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+
+class WatchedStream:
+    """A log file that may be moved away by others: the next record goes to a new one."""
+
+    def __init__(self, path: str) -> None:
+        self._file = logging.handlers.WatchedFileHandler(path, encoding="utf-8", errors="backslashreplace")
+
+    def write(self, text: str) -> None:
+        if self._file.stream is None:
+            self._file.stream = self._file._open()  # a LOGGING setting closes every handler there is
+        self._file.reopenIfNeeded()
+        self._file.stream.write(text)
+
+    def flush(self) -> None:
+        if self._file.stream is not None:
+            self._file.stream.flush()
+
+
+class NonBlockingHandler(logging.Handler):
+    """The supervisor's, to stderr: a stalled or dead reader costs records, never a turn of the loop."""
 
     def __init__(self) -> None:
         super().__init__()
         self.dropped = 0
-
-    def emit(self, record: logging.LogRecord) -> None:
-        try:
-            lines = self.format(record)
-        except Exception:  # noqa: BLE001 - a record that cannot be formatted must not end the process
-            self.handleError(record)
-            return
-        if self.dropped and self._write_all(self.format(_about_dropped(self.dropped))):
-            self.dropped = 0
-        if not self._write_all(lines):
-            self.dropped += 1
-
-    def _write_all(self, text: str) -> bool:
-        return all(self._write(piece) for piece in pieces(text))
-
-    def _write(self, line: bytes) -> bool:
-        try:
-            while line:
-                line = line[os.write(STDERR, line) :]
-        except OSError:
-            return False
-        return True
-
-
-class NonBlockingHandler(LineHandler):
-    """The supervisor's: a stalled or dead reader costs lines, never a turn of the loop."""
-
-    def __init__(self) -> None:
-        super().__init__()
         self._socket: socket.socket | None = None
         self._descriptor = STDERR
         mode = os.fstat(STDERR).st_mode
@@ -60,11 +63,25 @@ class NonBlockingHandler(LineHandler):
         elif stat.S_ISFIFO(mode) or stat.S_ISCHR(mode):
             self._descriptor = _reopened(STDERR)
 
-    def _write(self, line: bytes) -> bool:
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            text = self.format(record)
+        except Exception:  # noqa: BLE001 - a record that cannot be formatted must not end the loop
+            self.handleError(record)
+            return
+        if self.dropped and self._write_all(self.format(_about_dropped(self.dropped))):
+            self.dropped = 0
+        if not self._write_all(text):
+            self.dropped += 1
+
+    def _write_all(self, text: str) -> bool:
+        return all(self._write(piece) for piece in pieces(text))
+
+    def _write(self, piece: bytes) -> bool:
         try:
             if self._socket is not None:
-                return self._socket.send(line, socket.MSG_DONTWAIT) == len(line)
-            return os.write(self._descriptor, line) == len(line)
+                return self._socket.send(piece, socket.MSG_DONTWAIT) == len(piece)
+            return os.write(self._descriptor, piece) == len(piece)
         except OSError:
             return False
 
@@ -99,29 +116,36 @@ class _Journal:
     formatter: logging.Formatter
     log_file: str | None
     is_explicit: bool
+    handler_in_child: Callable[[Any], logging.Handler]
 
 
-_journal = _Journal(logging.Formatter(), None, is_explicit=False)
+_journal = _Journal(logging.Formatter(), None, is_explicit=False, handler_in_child=logging.StreamHandler)
 
 
-def configure(formatter: logging.Formatter, log_file: str | None = None, *, is_explicit: bool = False) -> None:
-    """Send the log of this process, the supervisor, to `log_file` or stderr, without ever blocking.
+def configure(
+    formatter: logging.Formatter,
+    log_file: str | None = None,
+    *,
+    is_explicit: bool = False,
+    handler_in_child: Callable[[Any], logging.Handler] = logging.StreamHandler,
+) -> None:
+    """Send the log of this process, the supervisor, to `log_file` or stderr, without waiting for a reader.
 
     `is_explicit`: the user asked for this form or file, so a `LOGGING` setting does not replace it in the children.
-    Raises OSError when the file cannot be opened.
+    `handler_in_child` makes their handler from a stream. Raises OSError when the file cannot be opened.
     """
     global _journal
     logging.raiseExceptions = False  # a full disk costs records, not the process
-    _journal = _Journal(formatter, log_file, is_explicit)
-    _attach(logging.handlers.WatchedFileHandler(log_file) if log_file else NonBlockingHandler())
+    _journal = _Journal(formatter, log_file, is_explicit, handler_in_child)
+    _attach(logging.StreamHandler(WatchedStream(log_file)) if log_file else NonBlockingHandler())
 
 
 def continue_in_child() -> None:
     """Log from a forked child to the same place. Call it after the fork, and again after `django.setup()`."""
     _detach()
     if _journal.is_explicit or not all(logging.getLogger(name).hasHandlers() for name in ROOTS):
-        log_file = _journal.log_file
-        _attach(logging.handlers.WatchedFileHandler(log_file) if log_file else LineHandler())
+        stream = WatchedStream(_journal.log_file) if _journal.log_file else LineStream()
+        _attach(_journal.handler_in_child(stream))
     for name in list(logging.root.manager.loggerDict):
         if name.partition(".")[0] in ROOTS:
             logging.getLogger(name).disabled = False  # `disable_existing_loggers` meant others

@@ -1,4 +1,4 @@
-"""The options of `bgtasksd start`: what they mean, their defaults, and which of them contradict each other. No parsing."""
+"""The options of `bgtasksd start`: what they mean, their defaults, which contradict each other. No parsing."""
 
 from __future__ import annotations
 
@@ -92,12 +92,33 @@ TABLE = (
     Option("workers", "count", "number of worker processes", "N", default="processors, at most 8"),
     Option("queues", "names", "serve only these queues", "A,B", default="all"),
     Option("sleep", "duration", "longest wait between two looks at an empty queue", "TIME", default="5s"),
-    Option("max_age", "duration", "replace a worker after this time, 0: never", "TIME", True, default="1h"),
     Option(
-        "max_memory", "size", "replace a worker whose own memory passes this, 0: never", "SIZE", True, default="never"
+        "max_age", "duration", "replace a worker after this time, 0: never", "TIME", is_off_at_zero=True, default="1h"
     ),
-    Option("max_tasks", "count", "replace a worker after this many tasks, 0: never", "N", True, default="never"),
-    Option("max_run_time", "duration", "interrupt a task after this time, 0: never", "TIME", True, default="1h"),
+    Option(
+        "max_memory",
+        "size",
+        "replace a worker whose own memory passes this, 0: never",
+        "SIZE",
+        is_off_at_zero=True,
+        default="never",
+    ),
+    Option(
+        "max_tasks",
+        "count",
+        "replace a worker after this many tasks, 0: never",
+        "N",
+        is_off_at_zero=True,
+        default="never",
+    ),
+    Option(
+        "max_run_time",
+        "duration",
+        "interrupt a task after this time, 0: never",
+        "TIME",
+        is_off_at_zero=True,
+        default="1h",
+    ),
     Option("drain_timeout", "duration", "time that running tasks get when told to stop", "TIME", default="60s"),
     Option("log_file", "text", "write the log here, not to stderr", "FILE", default="stderr"),
     Option("log_format", "text|json", "form of the log lines", default="journal's under systemd, else text"),

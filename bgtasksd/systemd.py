@@ -69,7 +69,7 @@ class Notifier:
             return
         if self._socket is None:
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
-            self._socket.setblocking(False)
+            self._socket.settimeout(0)
         try:
             self._socket.sendto("\n".join(lines).encode(), self._address)
         except OSError:

@@ -23,7 +23,7 @@ class Client:
     """Buffers of one connection. `lines` gives one request a turn, so that no client can hold the loop."""
 
     def __init__(self, connection: socket.socket) -> None:
-        connection.setblocking(False)
+        connection.settimeout(0)
         self.connection = connection
         self.has_asked = False
         self.is_waiting_for_end = False

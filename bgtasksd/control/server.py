@@ -52,7 +52,7 @@ class ControlServer:
         temporary = self.path.with_name(f".s{os.getpid()}")
         temporary.unlink(missing_ok=True)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-        listener.setblocking(False)
+        listener.settimeout(0)
         mask = os.umask(0o177)  # 0600 from the first instant, not by a chmod afterwards
         try:
             listener.bind(str(temporary))

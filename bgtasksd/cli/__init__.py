@@ -1,0 +1,18 @@
+"""The command line: parse, ask, print; what is done is elsewhere. A verb's module is imported when it is asked for."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from bgtasksd.cli.parser import parse
+
+VERBS = {"start": "bgtasksd.cli.start", "status": "bgtasksd.cli.status", "stop": "bgtasksd.cli.stop"}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run `bgtasksd` with these arguments, those of the process by default, and return the exit code."""
+    given = parse(sys.argv[1:] if arguments is None else arguments)
+    code: int = import_module(VERBS[given.verb]).run(given)
+    return code

@@ -1,0 +1,133 @@
+"""From what was typed to the Options of a daemon: find the project, read its settings in a child, check the whole."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import bgtasksd
+from bgtasks import __version__
+from bgtasksd.cli.values import WrongValue, choose, from_environment, source_of
+from bgtasksd.directory import DEFAULT_INSTANCE, UnfitDirectory, prepare
+from bgtasksd.options import KEYS_ALONE, TABLE, Options, contradictions, default_workers
+from bgtasksd.project import VARIABLE, Project, ProjectNotFound, find_project
+
+EXIT_USAGE = 2
+EXIT_CONFIGURATION = 78
+
+
+class Unusable(Exception):
+    """The daemon cannot start like this; the message says why, `exit_code` how to end."""
+
+    def __init__(self, message: str, exit_code: int = EXIT_CONFIGURATION) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """The options in force, where each comes from, and what the banner says about the project."""
+
+    options: Options
+    sources: Mapping[str, str]
+    django: str
+    database: str
+
+
+def configure(typed: argparse.Namespace, environ: MutableMapping[str, str]) -> Configuration:
+    """Return how to start. Raises Unusable. Goes to `--chdir`, and names the settings in the environment."""
+    given = {name: value for name, value in vars(typed).items() if value is not None}
+    try:
+        environment = from_environment(environ)
+        early = choose(given, environment, {})
+        _go_to(early.get("chdir"))
+        project = find_project(early.get("settings"), environ, Path.cwd())
+        answer = read_settings(project)
+        directory = prepare(early.get("runtime_dir"), early.get("instance", DEFAULT_INSTANCE), environ)
+    except ProjectNotFound as error:
+        raise Unusable(str(error), EXIT_USAGE) from error
+    except (WrongValue, UnfitDirectory) as error:
+        raise Unusable(str(error)) from error
+    environ[VARIABLE] = project.settings
+    chosen = choose(given, environment, answer["settings"])
+    options = _options(chosen, project, str(directory))
+    sources = {option.name: source_of(option, given, environment, answer["settings"]) for option in TABLE}
+    return Configuration(options, sources, answer["django"], answer["database"])
+
+
+def _go_to(directory: str | None) -> None:
+    try:
+        os.chdir(directory or ".")
+    except OSError as error:
+        raise Unusable(f"--chdir {directory}: {error.strerror}") from error
+
+
+def _options(chosen: Mapping[str, Any], project: Project, runtime_dir: str) -> Options:
+    fields = {option.name for option in TABLE} - {"settings", "chdir", "runtime_dir"} | set(KEYS_ALONE)
+    given = {name: value for name, value in chosen.items() if name in fields}
+    given = {**_defaults(given), **given}
+    for name in ("queues",):
+        given[name] = tuple(given[name]) if given.get(name) else None
+    if given["daemon"] and not given.get("log_file"):
+        given["log_file"] = str(Path(runtime_dir) / "bgtasksd.log")  # a daemon has no terminal to write to
+    if given.get("log_file"):
+        given["log_file"] = str(Path(given["log_file"]).absolute())
+    options = Options(
+        settings=project.settings, settings_source=project.source, root=str(project.root),
+        version=__version__, runtime_dir=runtime_dir, **given,
+    )  # fmt: skip
+    if wrong := contradictions(options):
+        raise Unusable("\n".join(wrong))
+    return options
+
+
+def _defaults(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the defaults that follow from other values."""
+    sleep, lease = given.get("sleep", 5.0), given.get("lease", 60.0)
+    return {
+        "workers": default_workers(),
+        "daemon": False,
+        "idle_timeout": max(60.0, 4 * sleep),
+        "orphan_timeout": min(30.0, lease * 2 / 3),
+    }
+
+
+def read_settings(project: Project) -> dict[str, Any]:
+    """Return what the settings say, read by a child that ends with it. Raises Unusable with what is wrong there."""
+    reader, writer = os.pipe()
+    command = [
+        "-P",
+        "-m",
+        "bgtasksd.settings_child",
+        str(project.root),
+        project.settings,
+        str(writer),
+        str(os.getpid()),
+    ]
+    child = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+        [sys.executable, *command], env=_environment_of_child(), pass_fds=[writer], stdin=subprocess.DEVNULL
+    )
+    os.close(writer)
+    with os.fdopen(reader, encoding="utf-8") as stream:
+        told = stream.read()
+    code = child.wait()
+    if not told:
+        raise Unusable(f"reading the settings {project.settings} ended with exit code {code}")
+    answer: dict[str, Any] = json.loads(told)
+    if "error" in answer:
+        raise Unusable(f"{answer['error']}\n(settings {project.settings}, found by {project.source})")
+    return answer
+
+
+def _environment_of_child() -> dict[str, str]:
+    """Return an environment in which the child finds this very package, wherever it was imported from."""
+    home = str(Path(bgtasksd.__file__).parent.parent)
+    paths = [home, *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}

@@ -1,0 +1,118 @@
+"""The text of `bgtasksd status`, made from the facts."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from bgtasks.output import format_count, paint
+from bgtasks.units import format_duration
+from bgtasksd.status import UP, Sight
+
+BUSY = frozenset({"busy", "finishing", "interrupting"})
+FIX_COLUMN = 78
+Facts = dict[str, Any]
+
+
+def text_of(sight: Sight, *, colour: bool = False) -> str:
+    """Return what people read: five lines and the problems, or one line when nobody answers."""
+    if sight.situation != "answered":
+        return _silence(sight, colour=colour)
+    facts = sight.facts
+    lines = [
+        _headline(facts, colour=colour),
+        f"  workers  {_workers(facts)}",
+        f"  queues   {_queues(facts)}",
+        f"  last hr  {_last_hour(facts['last_hour'])}",
+        f"  database {_database(facts['database'])}",
+        *(_problem(problem, colour=colour) for problem in facts["problems"]),
+    ]
+    return "\n".join(lines)
+
+
+def _silence(sight: Sight, *, colour: bool) -> str:
+    pid = "" if sight.pid is None else f" (pid {sight.pid})"
+    mark, said, fix = {
+        "not_running": (
+            "○",
+            f"bgtasksd is not running, instance {sight.facts['instance']}, {sight.directory}",
+            "bgtasksd start",
+        ),
+        "died": ("○", f"bgtasksd{pid} died: its pid file is left in {sight.directory}", "bgtasksd start"),
+        "silent": ("●", f"bgtasksd{pid} holds its lock and does not answer", f"kill -QUIT {sight.pid or 'PID'}"),
+        "forbidden": ("?", f"no permission to ask the daemon in {sight.directory}", "sudo bgtasksd status"),
+    }[sight.situation]
+    return _with_fix(f"{paint(mark, 'red', enabled=colour)} {said}", fix)
+
+
+def _headline(facts: Facts, *, colour: bool) -> str:
+    state = facts["state"]
+    tone = {"running": "green", "degraded": "red", "failed": "red"}.get(state, "yellow")
+    since = "" if facts["started_at"] is None else f" since {_clock(facts['started_at'], facts['uptime_s'])}"
+    uptime = "" if facts["uptime_s"] is None else f" ({short(facts['uptime_s'])})"
+    bullet = paint("●", tone, enabled=colour)
+    return f"{bullet} bgtasksd {facts['version']} {state}{since}{uptime}, pid {facts['pid']}, {facts['settings']}"
+
+
+def _clock(started_at: str, uptime: float | None) -> str:
+    started = datetime.fromisoformat(started_at).astimezone()
+    return started.strftime("%H:%M" if (uptime or 0) < 86400 else "%Y-%m-%d %H:%M")
+
+
+def _workers(facts: Facts) -> str:
+    states = [worker["state"] for worker in facts["workers"]]
+    up, busy = sum(state in UP for state in states), sum(state in BUSY for state in states)
+    recycled = {reason: count for reason, count in facts["totals"]["recycled"].items() if count}
+    why = f" ({', '.join(f'{count:,} {reason}' for reason, count in recycled.items())})" if recycled else ""
+    crashed = facts["totals"]["crashed"]
+    total = sum(recycled.values())
+    return f"{up}/{facts['workers_target']} up   {busy} busy   recycled {total:,}{why}   crashed {crashed:,}"
+
+
+def _queues(facts: Facts) -> str:
+    return "     ".join(_queue(queue, facts["count_cap"]) for queue in facts["queues"]) or "none known yet"
+
+
+def _queue(queue: Facts, cap: int) -> str:
+    if queue["paused"]:
+        return f"{queue['name']}  PAUSED{_pause(queue['pause'] or {})}"
+    oldest = "" if queue["oldest_ready_age_s"] is None else f", oldest {short(queue['oldest_ready_age_s'])}"
+    return f"{queue['name']}  {format_count(queue['ready'], cap)} ready{oldest}"
+
+
+def _pause(pause: Facts) -> str:
+    by = f" by {pause['by']}" if pause.get("by") else ""
+    if not pause.get("since"):
+        return by
+    since = datetime.fromisoformat(pause["since"])
+    return f"{by}, {short(max(0.0, (datetime.now(since.tzinfo) - since).total_seconds()))}"
+
+
+def _last_hour(figures: Facts) -> str:
+    done, failed = figures["done"], figures["failed"]
+    share = f" ({100 * failed / (done + failed):.1f} %)" if failed else ""
+    again = f"{figures['retried']:,} retried   {figures['reclaimed']:,} reclaimed"
+    return f"{done:,} done   {failed:,} failed{share}   {again}"
+
+
+def _database(database: Facts) -> str:
+    vendor = database["vendor"] or "not known yet"
+    away = ", UNREACHABLE" if database["reachable"] is False else ""
+    contact = database["last_contact_s"]
+    return f"{vendor}{away}" + ("" if contact is None else f", last contact {short(contact)} ago")
+
+
+def _problem(problem: Facts, *, colour: bool) -> str:
+    is_error = problem["severity"] == "error"
+    mark = paint("✗" if is_error else "!", "red" if is_error else "yellow", enabled=colour)
+    subject = f"{problem['subject']}: " if problem["subject"] else ""
+    return _with_fix(f"  {mark} {subject}{problem['message']}", problem["fix"])
+
+
+def _with_fix(text: str, fix: str | None) -> str:
+    return f"{text:<{FIX_COLUMN}} {fix}" if fix else text
+
+
+def short(seconds: float) -> str:
+    """Return a duration of a glance: `3.1 s` where the log says `3.10 s`."""
+    return f"{seconds:.1f} s" if 0.05 <= seconds < 10 else format_duration(seconds)

@@ -1,0 +1,115 @@
+"""The throw-away child that reads the settings, so that the supervisor never imports Django. Sends JSON, then ends.
+
+Started by dotted name: `python -m bgtasksd.settings_child ROOT MODULE DESCRIPTOR`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import platform
+import signal
+import sys
+import traceback
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+PR_SET_PDEATHSIG = 1
+
+
+def main(root: str, module: str, descriptor: str, parent: str) -> None:
+    """Answer `{"settings": …}` or `{"error": …}` on the given descriptor; prints of the settings go to stderr."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != int(parent):
+        os._exit(1)
+    os.dup2(2, 1)
+    sys.path.insert(0, root)
+    os.environ["DJANGO_SETTINGS_MODULE"] = module
+    with os.fdopen(int(descriptor), "w") as answer:
+        json.dump(read(module), answer)
+
+
+def read(module: str) -> dict[str, Any]:
+    """Return the settings as JSON, or what is wrong with them. Whatever the settings raise is shown, never raised."""
+    try:
+        from django.conf import settings
+    except ImportError as error:
+        return {"error": f"Django cannot be imported by {sys.executable}: {error}"}
+    from django.core.exceptions import ImproperlyConfigured
+
+    try:
+        settings.INSTALLED_APPS  # noqa: B018 - the first access imports the module
+        return facts(settings)
+    except ImproperlyConfigured as error:
+        return {"error": str(error)}
+    except BaseException as error:  # noqa: BLE001 - a settings module may call sys.exit()
+        return {"error": f"the settings {module} cannot be imported:\n{their_traceback(error)}"}
+
+
+def facts(settings: Any) -> dict[str, Any]:
+    """Return the keys that options come from, and what the banner says about the project."""
+    import django
+
+    if not any("bgtasks" in app.lower() for app in settings.INSTALLED_APPS):
+        return {"error": "bgtasks is not installed in the project: add 'bgtasks' to INSTALLED_APPS"}
+    from bgtasks import conf
+
+    given = conf.current()
+    keys = {name: getattr(given, name) for name in _fields()}
+    keys = {name: value for name, value in keys.items() if value is not None}
+    keys["max_run_time"] = given.max_run_time or 0
+    return {
+        "settings": keys,
+        "django": django.get_version(),
+        "database": database(settings.DATABASES.get(given.database, {})),
+    }
+
+
+def _fields() -> list[str]:
+    from bgtasksd.options import KEYS_ALONE, TABLE
+
+    return [option.name for option in TABLE if option.is_key] + list(KEYS_ALONE)
+
+
+def database(configured: dict[str, Any]) -> str:
+    """Return the tasks database in the banner's words: `postgresql shop`, `sqlite3 db.sqlite3 (WAL)`."""
+    vendor = str(configured.get("ENGINE", "")).rpartition(".")[2]
+    name = str(configured.get("NAME", ""))
+    if "/" not in name:
+        return f"{vendor} {name}".strip()
+    return f"{vendor} {Path(name).name}{' (WAL)' if is_wal(Path(name)) else ''}"
+
+
+def is_wal(path: Path) -> bool:
+    """Return whether an SQLite file says, in its header, that it is in WAL mode."""
+    try:
+        with path.open("rb") as file:
+            return file.read(20)[18:20] == b"\x02\x02"
+    except OSError:
+        return False
+
+
+def their_traceback(error: BaseException) -> str:
+    """Return the traceback from the project's own first frame down, without ours, Django's and the importer's."""
+    place: TracebackType | None = error.__traceback__
+    while place is not None and _is_machinery(place.tb_frame.f_code.co_filename):
+        place = place.tb_next
+    error.__suppress_context__ = error.__suppress_context__ or place is None
+    return "".join(traceback.format_exception(type(error), error, place)).rstrip()
+
+
+def _is_machinery(filename: str) -> bool:
+    import django
+
+    homes = (
+        str(Path(__file__).parent),
+        str(Path(django.__file__).parent),
+        str(Path(platform.__file__).parent / "importlib"),
+    )
+    return filename.startswith(("<frozen importlib", *homes))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
