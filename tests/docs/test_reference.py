@@ -31,6 +31,17 @@ def test_the_options_are_documented_with_their_keys() -> None:
         assert documented[option.flag] == (option.key if option.is_key else "–")
 
 
+@pytest.mark.parametrize("verb", ["status", "stop"])
+def test_every_option_of_the_other_verbs_is_documented_and_every_documented_one_exists(verb: str) -> None:
+    from bgtasksd.cli.parser import build
+
+    _, verbs = build()
+    common = {"-h", "--help", "--instance", "--runtime-dir", "--json", "--no-color", "--or-help"}
+    existing = {flag for action in verbs[verb]._actions for flag in action.option_strings} - common
+    documented = code_in(column(section("daemon.md", f"`{verb}`")))
+    assert {word for word in documented if word.startswith("-")} == existing
+
+
 def test_every_settings_key_is_documented_and_every_documented_one_exists() -> None:
     from bgtasks.conf import READERS
 
@@ -89,13 +100,13 @@ def schema() -> dict:
 
 
 def test_every_key_of_status_is_documented(schema: dict) -> None:
-    documented = {word.rpartition("[].")[2] for word in code_in(section("daemon.md", "`status`"))}
+    documented = {word.rpartition("[].")[2] for word in code_in(section("daemon.md", "Keys of `status --json`"))}
     documented = {word.removesuffix("[]") for word in documented}
     assert keys(schema, schema) <= documented
 
 
 def test_every_documented_key_of_status_exists(schema: dict) -> None:
-    table = section("daemon.md", "`status`")
+    table = section("daemon.md", "Keys of `status --json`")
     words = {word.removesuffix("[]") for cell in column(table)[1:] for word in code_in(cell)}
     assert {word.rpartition("[].")[2] for word in words} <= keys(schema, schema)
 
