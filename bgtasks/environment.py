@@ -46,6 +46,8 @@ class Environment:
             "standard streams": self._restore_streams,
             "standard descriptors": self._check_files,
         }
+        if signal.getitimer(signal.ITIMER_REAL)[0] > 0:
+            del self.parts["timer"]  # somebody's who runs us
         if threading.current_thread() is not threading.main_thread():
             self.parts = {}  # the process belongs to somebody else, who may change it meanwhile
 

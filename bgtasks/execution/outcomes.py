@@ -14,8 +14,6 @@ from bgtasks.retries import Backoff, delay_after, heritage_delay
 
 logger = logging.getLogger("bgtasks.execution")
 
-LONGEST_ERROR = 64 * 1024
-"""Characters of a traceback that are kept: an error message may hold a whole upload."""
 OWN_FRAMES = str(Path(__file__).parent)
 
 ENDINGS: dict[type[TaskInterruption], Result] = {
@@ -85,18 +83,14 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def error_text(error: BaseException) -> str:
-    """Return the traceback from the task function down, as text that every database can hold."""
+    """Return the traceback from the task function down."""
     try:
         report = traceback.TracebackException.from_exception(error, compact=True)
         _drop_own_frames(report)
         text = "".join(report.format())
     except Exception:  # noqa: BLE001 - an exception may misbehave in any way while it is printed
         text = f"{type(error).__module__}.{type(error).__qualname__}: its traceback cannot be shown\n"
-    text = text.replace("\x00", "\\x00").encode("utf-8", "backslashreplace").decode("utf-8")
-    if len(text) <= LONGEST_ERROR:
-        return text
-    half = LONGEST_ERROR // 2 - 20
-    return f"{text[:half]}\n… {len(text) - 2 * half} characters left out …\n{text[-half:]}"
+    return text
 
 
 def _drop_own_frames(report: traceback.TracebackException) -> None:
