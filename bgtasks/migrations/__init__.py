@@ -1,0 +1,1 @@
+"""The tables, release by release."""

@@ -1,4 +1,4 @@
-"""The indexes that claims live on, and PostgreSQL's storage settings: what a vendor can do differs too much for Meta."""
+"""The indexes that claims live on, and PostgreSQL's storage settings: vendors differ too much for Meta."""
 
 from __future__ import annotations
 

@@ -90,7 +90,7 @@ class TaskManager(models.Manager["Task"]):
         creator: models.Model | None = None,
         repeat: int | None = None,
         repeat_until: datetime | None = None,
-        remove_existing_tasks: bool = False,  # noqa: FBT001, FBT002, the heritage's signature
+        remove_existing_tasks: bool = False,
     ) -> Task:
         """Return an unsaved task. `remove_existing_tasks` deletes the waiting ones that equal it, here and now."""
         if remove_existing_tasks:

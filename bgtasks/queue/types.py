@@ -92,6 +92,8 @@ class Turn:
     """Outcomes whose claim no longer matched: nothing was written for them."""
     repeated: dict[int, int]
     """Task id → id of its repetition."""
+    cancelled: set[int] = field(default_factory=set)
+    """Ids that were to run again, but somebody had asked to cancel them: they ended so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,3 +119,13 @@ class Release:
     failed: list[int]
     cancelled: list[int]
     given_back: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    """What the workers of a host hold, as seen when their leases were renewed."""
+
+    held: set[tuple[int, int]]
+    """(task id, token)"""
+    cancel_requested: list[tuple[int, int, str]]
+    """(task id, token, worker) of running tasks that somebody wants to end."""

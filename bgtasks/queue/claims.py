@@ -1,0 +1,51 @@
+"""Who may run a task and until when: the door to the queue. Every change of a status is one of these functions.
+
+All but `enqueue…`, `remove_waiting`, `replace_waiting` and `settle` open a transaction of their own.
+"""
+
+from bgtasks.queue.attempts import announce, unannounced
+from bgtasks.queue.engines import alias, atomic
+from bgtasks.queue.enqueueing import (
+    enqueue,
+    enqueue_unless_waiting,
+    move_waiting_or_enqueue,
+    remove_waiting,
+    replace_waiting,
+)
+from bgtasks.queue.leases import renew
+from bgtasks.queue.releasing import reclaim, release
+from bgtasks.queue.settling import give_back, settle
+from bgtasks.queue.turning import turn
+from bgtasks.queue.upkeep import database_now, next_due, prune, stage
+from bgtasks.queue.verbs import cancel, change_priority, delete_waiting, retry, run_now
+from bgtasks.queue.workers import forget, register, workers_of_this_boot
+
+__all__ = [
+    "alias",
+    "announce",
+    "atomic",
+    "cancel",
+    "change_priority",
+    "database_now",
+    "delete_waiting",
+    "enqueue",
+    "enqueue_unless_waiting",
+    "forget",
+    "give_back",
+    "move_waiting_or_enqueue",
+    "next_due",
+    "prune",
+    "reclaim",
+    "register",
+    "release",
+    "remove_waiting",
+    "renew",
+    "replace_waiting",
+    "retry",
+    "run_now",
+    "settle",
+    "stage",
+    "turn",
+    "unannounced",
+    "workers_of_this_boot",
+]

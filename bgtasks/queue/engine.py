@@ -1,0 +1,145 @@
+"""What the queue asks of a database: the interface of the vendors' engines, and which one is in force."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar
+
+from django.conf import settings
+from django.db import transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.transaction import TransactionManagementError
+from django.utils import timezone
+
+from bgtasks.queue.rows import TIMES
+from bgtasks.queue.types import Holder
+
+Row = tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What is written of a claimed task that is over. `error` None keeps the last one."""
+
+    task_id: int
+    token: int
+    status: int
+    error: str | None = None
+    result: str | None = None
+
+
+class Engine(ABC):
+    """One connection's statements. SQL of other modules is built from `now`, `after` and the lock clauses."""
+
+    lock: ClassVar[str] = " FOR UPDATE"
+    skip_locked: ClassVar[str] = " FOR UPDATE SKIP LOCKED"
+
+    def __init__(self, connection: BaseDatabaseWrapper) -> None:
+        self.connection = connection
+
+    # What time it is
+
+    @property
+    @abstractmethod
+    def now(self) -> str:
+        """SQL for the database's clock, as the columns hold it."""
+
+    @abstractmethod
+    def after(self, seconds: str) -> str:
+        """Return SQL for the database's clock plus the seconds that the named parameter holds."""
+
+    def clock(self) -> dict[str, Any]:
+        """Return the parameters that `now` needs."""
+        return {}
+
+    def to_python(self, value: Any) -> datetime:
+        """Return a datetime as the ORM would give it. Nothing to do where the driver knows time zones."""
+        return value  # type: ignore[no-any-return]
+
+    def live(self, row: Row) -> Row:
+        """Return a row read from the live table (`rows.LIVE`) with its datetimes as the ORM would give them."""
+        return tuple(
+            self.to_python(value) if at in TIMES and value is not None else value for at, value in enumerate(row)
+        )
+
+    def to_database(self, value: datetime) -> Any:
+        """Return a datetime as the ORM would store it."""
+        return self.connection.ops.adapt_datetimefield_value(value)
+
+    def lasting(self, seconds: float) -> float:
+        """Return the seconds to add for a lease: more if columns hold local time and that jumps meanwhile."""
+        now = timezone.now()
+        jump = utc_offset(self.connection, now + timedelta(seconds=seconds)) - utc_offset(self.connection, now)
+        return seconds + max(0, jump)
+
+    # Transactions and statements
+
+    @contextmanager
+    def transaction(self) -> Iterator[Any]:
+        """Give a cursor in a transaction of its own. Raises rather than enter one that somebody left open."""
+        if not self.connection.in_atomic_block and not self.connection.get_autocommit():
+            raise TransactionManagementError("autocommit is off: somebody's transaction is open on this connection")
+        with transaction.atomic(using=self.connection.alias, durable=True), self.connection.cursor() as cursor:
+            yield cursor
+
+    @contextmanager
+    def joined(self) -> Iterator[Any]:
+        """Give a cursor in the caller's transaction, or in one of its own if there is none."""
+        if self.connection.in_atomic_block:
+            with self.connection.cursor() as cursor:
+                yield cursor
+        else:
+            with self.transaction() as cursor:
+                yield cursor
+
+    @contextmanager
+    def atomic(self) -> Iterator[None]:
+        """Open the transaction in which a task's body and its settling commit together."""
+        with transaction.atomic(using=self.connection.alias, durable=True):
+            yield
+
+    def execute(self, cursor: Any, sql: str, **parameters: Any) -> Any:
+        """Run one statement with named parameters; those of the clock are added."""
+        cursor.execute(sql, {**self.clock(), **parameters})
+        return cursor
+
+    def listed(self, prefix: str, values: Sequence[Any]) -> tuple[str, dict[str, Any]]:
+        """Return `(%(x0)s, %(x1)s)` and its parameters, for an IN; of nothing: a list that nothing is in."""
+        parameters = {f"{prefix}{at}": value for at, value in enumerate(values)}
+        return f"({', '.join(f'%({name})s' for name in parameters) or 'NULL'})", parameters
+
+    # What each vendor does in its own way
+
+    @abstractmethod
+    def insert(self, row: Row, run_at: datetime | None) -> Row | None:
+        """Insert a request (`enqueueing.REQUEST` columns); return (id, status, run_at, created_at).
+
+        None: another row has its `unique_key`.
+        """
+
+    @abstractmethod
+    def claim(self, cursor: Any, want: int, holder: Holder, token: int) -> list[Row]:
+        """Claim up to `want` ready rows; return them as `rows.LIVE`, in any order."""
+
+    @abstractmethod
+    def finish(self, cursor: Any, ended: Sequence[Ended]) -> list[tuple[int, int]]:
+        """Move claimed rows to the history; return (id, repeat) of those whose claim still stood."""
+
+
+def with_zone(value: datetime, connection: BaseDatabaseWrapper) -> datetime:
+    """Return what a driver without time zones read, as the ORM would give it."""
+    return timezone.make_aware(value, connection.timezone) if settings.USE_TZ else value
+
+
+def utc_offset(connection: BaseDatabaseWrapper, at: datetime) -> int:
+    """Return the seconds by which the columns' time is ahead of UTC."""
+    zone = connection.timezone if settings.USE_TZ else timezone.get_default_timezone()
+    if zone is UTC:
+        return 0
+    # With USE_TZ off `at` is naive and local: Django has set the process to TIME_ZONE.
+    offset = at.astimezone(zone).utcoffset()
+    return int(offset.total_seconds()) if offset else 0

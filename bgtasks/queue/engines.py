@@ -1,0 +1,31 @@
+"""Which engine speaks to the database that holds the tasks."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+
+from django.db import connections
+
+from bgtasks import conf
+from bgtasks.queue.engine import Engine
+from bgtasks.queue.mysql import MySQL
+from bgtasks.queue.postgresql import PostgreSQL
+from bgtasks.queue.sqlite import SQLite
+
+ENGINES: dict[str, type[Engine]] = {"postgresql": PostgreSQL, "mysql": MySQL, "sqlite": SQLite}
+
+
+def alias() -> str:
+    """Return the alias of the database that holds the tasks."""
+    return conf.current().database
+
+
+def engine() -> Engine:
+    """Return this thread's engine. Raises KeyError for a database that has none."""
+    connection = connections[conf.current().database]
+    return ENGINES[connection.vendor](connection)
+
+
+def atomic() -> AbstractContextManager[None]:
+    """Open the transaction in which a task's body and its settling commit together (`atomic=True`)."""
+    return engine().atomic()

@@ -1,0 +1,132 @@
+"""New tasks: the INSERT, in the caller's transaction, and the ways not to have two that are equal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import transaction
+from django.db.models.signals import post_migrate
+
+from bgtasks.models import Queue, Task
+from bgtasks.models.tasks import sign_for
+from bgtasks.queue.engine import Engine
+from bgtasks.queue.engines import engine
+from bgtasks.queue.request import request_of
+
+WAITING = "status IN (0, 1, 3)"
+MOVE = """
+UPDATE bgtasks_task SET priority = %(priority)s, due_at = NULL, run_at = {run_at},
+    status = CASE WHEN {run_at} > {now} THEN 0 ELSE 1 END
+WHERE task_hash = %(hash)s AND status IN (0, 1, 3) {queue}
+"""
+FIND = "SELECT id FROM bgtasks_task WHERE task_hash = %(hash)s AND status IN (0, 1, 3) {queue} LIMIT 1"
+REMOVE = "DELETE FROM bgtasks_task WHERE task_hash = %(hash)s AND status IN (0, 1, 3)"
+ROUNDS = 5
+"""How often two callers may get in each other's way: one inserts, a worker takes it, the next inserts again."""
+
+_known: set[tuple[str, str]] = set()
+"""(alias, name) of the queues that are known to have a row."""
+
+
+def enqueue(task: Task) -> Task:
+    """Store an unsaved task in the caller's transaction; fill id, status, run_at and created_at from the database.
+
+    Due now (`run_at` None) and due in the past are READY, else SCHEDULED.
+    """
+    _insert(engine(), task)
+    return task
+
+
+def enqueue_unless_waiting(task: Task, *, same_queue_only: bool) -> bool:
+    """Store a task unless an equal one is waiting; say whether it was stored. Of two callers one stores."""
+    db = engine()
+    task.unique_key = _waiting_key(task, same_queue_only)
+    equal, parameters = _equal(task, same_queue_only)
+    with db.connection.cursor() as cursor:
+        if db.execute(cursor, FIND.format(queue=equal), **parameters).fetchone():
+            return False
+    return _insert(db, task)
+
+
+def move_waiting_or_enqueue(task: Task, *, same_queue_only: bool) -> bool:
+    """Give all equal waiting tasks this one's time and priority. None there: store it, and return True."""
+    db = engine()
+    task.unique_key = _waiting_key(task, same_queue_only)
+    for _ in range(ROUNDS):
+        if _move(db, task, same_queue_only):
+            return False
+        if _insert(db, task):
+            return True
+    task.unique_key = None
+    return _insert(db, task)
+
+
+def replace_waiting(task: Task) -> Task:
+    """Delete all equal waiting tasks and store this one, in one transaction."""
+    db = engine()
+    with db.joined() as cursor:
+        remove_waiting(task.task_hash, cursor=cursor)
+        _insert(db, task)
+    return task
+
+
+def remove_waiting(task_hash: str, *, cursor: Any = None) -> int:
+    """Delete the waiting tasks with this hash, in the caller's transaction; say how many there were."""
+    db = engine()
+    with db.connection.cursor() as own:
+        removed: int = db.execute(cursor or own, REMOVE, hash=task_hash).rowcount
+    return removed
+
+
+def _insert(db: Engine, task: Task) -> bool:
+    if (db.connection.alias, task.queue) not in _known:
+        _make_queue(db, task.queue)
+    task.priority_sign = sign_for(task.backend)
+    run_at = task.run_at
+    if run_at is not None:
+        run_at = Task._meta.get_field("run_at").get_prep_value(run_at)
+    inserted = db.insert(request_of(task), run_at)
+    if inserted is None:
+        return False
+    task.id, task.status, task.run_at, task.created_at = inserted
+    task.attempts = task.crashes = 0
+    task._state.adding, task._state.db = False, db.connection.alias
+    task.remember()
+    return True
+
+
+def _make_queue(db: Engine, name: str) -> None:
+    """Make the queue's row; take it for known once that is committed (a rollback takes the row away again)."""
+    alias = db.connection.alias
+    Queue.objects.using(alias).ensure({name})
+    transaction.on_commit(lambda: _known.add((alias, name)), using=alias)
+
+
+def _forget_queues(**kwargs: Any) -> None:
+    _known.clear()
+
+
+# `flush` ends with this signal too.
+post_migrate.connect(_forget_queues, dispatch_uid="bgtasks: queues known")
+
+
+def _waiting_key(task: Task, same_queue_only: bool) -> str:
+    return f"waiting:{task.task_hash}" + (f":{task.queue}" if same_queue_only else "")
+
+
+def _equal(task: Task, same_queue_only: bool) -> tuple[str, dict[str, Any]]:
+    if same_queue_only:
+        return "AND queue = %(queue)s", {"hash": task.task_hash, "queue": task.queue}
+    return "", {"hash": task.task_hash}
+
+
+def _move(db: Engine, task: Task, same_queue_only: bool) -> int:
+    equal, parameters = _equal(task, same_queue_only)
+    run_at = db.now
+    if task.run_at is not None:
+        run_at = "%(run_at)s"
+        parameters["run_at"] = db.to_database(Task._meta.get_field("run_at").get_prep_value(task.run_at))
+    sql = MOVE.format(run_at=run_at, now=db.now, queue=equal)
+    with db.connection.cursor() as cursor:
+        moved: int = db.execute(cursor, sql, priority=task.priority, **parameters).rowcount
+    return moved

@@ -1,0 +1,198 @@
+"""MySQL and MariaDB: no RETURNING to rely on, so rows are locked and read, then written by id, under READ COMMITTED."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from itertools import groupby
+from typing import Any
+
+from django.db import IntegrityError, OperationalError
+from django.utils import timezone
+
+from bgtasks.queue.engine import Ended, Engine, Row, utc_offset, with_zone
+from bgtasks.queue.request import REQUEST
+from bgtasks.queue.rows import LIVE, SHARED, in_claim_order, names, taken_along
+from bgtasks.queue.types import Holder
+
+DUPLICATE_KEY, DEADLOCK = 1062, 1213
+
+INSERT = f"""
+INSERT INTO bgtasks_task ({names(REQUEST, quote="`")}, attempts, crashes, last_error, created_at, run_at, status)
+VALUES ({", ".join(["%s"] * len(REQUEST))}, 0, 0, '', {{now}}, COALESCE(%s, {{now}}),
+        CASE WHEN %s > {{now}} THEN 0 ELSE 1 END)
+"""
+INSERTED = "id, status, run_at, created_at"
+
+QUEUES = """
+SELECT name, paused_at IS NOT NULL AND (paused_until IS NULL OR paused_until > {now}) FROM bgtasks_queue
+"""
+# The index is named: a statistic taken at the wrong moment must not bring a sort of all ready rows.
+HEAD = """
+SELECT {columns} FROM bgtasks_task FORCE INDEX (bgtasks_task_ready)
+WHERE status = 1 AND queue = %(queue{at})s AND run_at <= {now} {known}
+ORDER BY claim_order, run_at, id LIMIT %(look)s {lock}
+"""
+COLUMNS = names(LIVE, quote="`")
+LOCK_CHOSEN = f"SELECT {COLUMNS}, {{now}} FROM bgtasks_task WHERE id IN {{ids}} AND status = 1 FOR UPDATE SKIP LOCKED"
+# The SET list is evaluated from left to right: no column is read after it was written.
+TAKE = """
+UPDATE bgtasks_task SET status = 2, claim = %(token)s, attempts = attempts + 1, locked_by = %(holder)s,
+    locked_at = %(now)s, locked_until = %(until)s,
+    unique_key = CASE WHEN unique_key LIKE 'waiting:%%' THEN NULL ELSE unique_key END
+WHERE id IN {ids}
+"""
+MARGIN = 8
+"""Rows looked at beyond those wanted: what others are taking right now. If they take all, the heads are locked."""
+
+LOCK_CLAIMED = """
+SELECT id, `repeat` FROM bgtasks_task WHERE id IN {ids} AND (id, claim) IN ({claims}) AND status = 2 FOR UPDATE
+"""
+TO_HISTORY = f"""
+INSERT INTO bgtasks_completedtask ({names(SHARED, quote="`")}, due_at, outcome, result, finished_at, failed_at)
+SELECT {taken_along("%(error)s", "`")}, COALESCE(task.due_at, task.run_at), %(status)s, %(result)s,
+    {{now}}, CASE WHEN %(status)s <> 10 THEN {{now}} END
+FROM bgtasks_task AS task WHERE task.id IN {{ids}}
+"""
+FORGET = "DELETE FROM bgtasks_task WHERE id IN {ids}"
+
+
+class MySQL(Engine):
+    """Columns hold time without a zone: the clock is UTC's, shifted to the connection's zone."""
+
+    @property
+    def now(self) -> str:
+        shift = utc_offset(self.connection, timezone.now())
+        return f"(UTC_TIMESTAMP(6) + INTERVAL {shift} SECOND)" if shift else "UTC_TIMESTAMP(6)"
+
+    def after(self, seconds: str) -> str:
+        return f"({self.now} + INTERVAL CAST(%({seconds})s * 1000000 AS SIGNED) MICROSECOND)"
+
+    def to_python(self, value: Any) -> datetime:
+        return with_zone(value, self.connection)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Any]:
+        if getattr(self.connection, "isolation_level", None) != "read committed":
+            # For the next transaction only. Django's default is this level for all; others lock gaps, and deadlock.
+            with self.connection.cursor() as cursor:
+                cursor.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
+        with super().transaction() as cursor:
+            yield cursor
+
+    def insert(self, row: Row, run_at: datetime | None) -> Row | None:
+        returning = self.connection.features.can_return_columns_from_insert  # type: ignore[attr-defined]
+        sql = INSERT.format(now=self.now) + (f" RETURNING {INSERTED}" if returning else "")
+        due = None if run_at is None else self.to_database(run_at)
+        with self.connection.cursor() as cursor:
+            if not self._inserted(cursor, sql, (*row, due, due)):
+                return None
+            if not returning:
+                cursor.execute(f"SELECT {INSERTED} FROM bgtasks_task WHERE id = %s", (cursor.lastrowid,))
+            task_id, status, due, created_at = cursor.fetchone()
+        return task_id, status, self.to_python(due), self.to_python(created_at)
+
+    def _inserted(self, cursor: Any, sql: str, parameters: Row) -> bool:
+        for last in (False, False, True):
+            try:
+                cursor.execute(sql, parameters)
+            except IntegrityError as error:
+                if error.args[0] != DUPLICATE_KEY:
+                    raise
+                return False
+            except OperationalError as error:
+                # Two inserts of one key can deadlock; inside a transaction that is the caller's to repeat.
+                if last or error.args[0] != DEADLOCK or self.connection.in_atomic_block:
+                    raise
+            else:
+                return True
+        return False
+
+    def claim(self, cursor: Any, want: int, holder: Holder, token: int) -> list[Row]:
+        queues = self._open_queues(cursor, holder)
+        if not queues:
+            return []
+        rows = in_claim_order(self._lock(cursor, queues, want, holder))[:want]
+        if not rows:
+            return []
+        now = rows[0][-1]
+        until = now + timedelta(seconds=self.lasting(holder.lease))
+        ids, parameters = self.listed("id", sorted(row[0] for row in rows))
+        cursor.execute(
+            TAKE.format(ids=ids), {**parameters, "token": token, "holder": holder.name, "now": now, "until": until}
+        )
+        changed = {"status": 2, "claim": token, "locked_by": holder.name, "locked_at": now, "locked_until": until}
+        return [self._taken(row, changed) for row in rows]
+
+    def _open_queues(self, cursor: Any, holder: Holder) -> list[str]:
+        cursor.execute(QUEUES.format(now=self.now))
+        paused = dict(cursor.fetchall())
+        asked = paused if holder.queues is None else holder.queues
+        return [name for name in asked if not paused.get(name)]
+
+    def _lock(self, cursor: Any, queues: list[str], want: int, holder: Holder) -> list[Row]:
+        """Lock the rows to be claimed; return them, each with the time at its end."""
+        if len(queues) > 1:
+            rows, full = self._lock_merged(cursor, queues, want, holder)
+            if len(rows) == want or not full:
+                return rows
+        unknown, parameters = self.listed("unknown", sorted(holder.unknown))
+        known = f"AND task_name NOT IN {unknown}" if holder.unknown else ""
+        found = []
+        for name in queues:
+            head = HEAD.format(
+                columns=f"{COLUMNS}, {self.now}", at="", now=self.now, known=known, lock=self.skip_locked
+            )
+            cursor.execute(head, {**parameters, "queue": name, "look": want})
+            found += cursor.fetchall()
+        return found
+
+    def _lock_merged(self, cursor: Any, queues: list[str], want: int, holder: Holder) -> tuple[list[Row], bool]:
+        """Look at the head of each queue, then lock no more than what is wanted; say whether there may be more."""
+        unknown, parameters = self.listed("unknown", sorted(holder.unknown))
+        known = f"AND task_name NOT IN {unknown}" if holder.unknown else ""
+        columns = "id, claim_order, run_at"
+        heads = [HEAD.format(columns=columns, at=at, now=self.now, known=known, lock="") for at in range(len(queues))]
+        merged = " UNION ALL ".join(f"({head})" for head in heads)
+        parameters |= {f"queue{at}": name for at, name in enumerate(queues)} | {"look": want + MARGIN}
+        cursor.execute(f"{merged} ORDER BY claim_order, run_at, id LIMIT %(look)s", parameters)
+        seen = [row[0] for row in cursor.fetchall()]
+        rows: list[Row] = []
+        at = 0
+        while at < len(seen) and len(rows) < want:
+            chunk = seen[at : at + want - len(rows)]
+            at += len(chunk)
+            ids, parameters = self.listed("id", chunk)
+            cursor.execute(LOCK_CHOSEN.format(ids=ids, now=self.now), parameters)
+            rows += cursor.fetchall()
+        return rows, len(seen) == want + MARGIN
+
+    def _taken(self, row: Row, changed: dict[str, Any]) -> Row:
+        columns = {**dict(zip(LIVE, row, strict=False)), **changed}
+        columns["attempts"] += 1
+        if (columns["unique_key"] or "").startswith("waiting:"):
+            columns["unique_key"] = None
+        return self.live(tuple(columns.values()))
+
+    def finish(self, cursor: Any, ended: Sequence[Ended]) -> list[tuple[int, int]]:
+        ids, parameters = self.listed("id", sorted(one.task_id for one in ended))
+        claims = ", ".join(f"({int(one.task_id)}, {int(one.token)})" for one in ended)
+        cursor.execute(LOCK_CLAIMED.format(ids=ids, claims=claims), parameters)
+        finished: list[tuple[int, int]] = list(cursor.fetchall())
+        standing = {task_id for task_id, _ in finished}
+        if not standing:
+            return []
+        for (status, error, result), group in groupby(
+            sorted((one for one in ended if one.task_id in standing), key=_written), key=_written
+        ):
+            ids, parameters = self.listed("id", sorted(one.task_id for one in group))
+            parameters |= {"status": status, "error": error or None, "result": result or None}
+            cursor.execute(TO_HISTORY.format(ids=ids, now=self.now), parameters)
+        ids, parameters = self.listed("id", sorted(standing))
+        cursor.execute(FORGET.format(ids=ids), parameters)
+        return finished
+
+
+def _written(one: Ended) -> tuple[int, str, str]:
+    return one.status, one.error or "", one.result or ""

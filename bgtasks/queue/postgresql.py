@@ -1,0 +1,121 @@
+"""PostgreSQL: one statement each to enqueue, claim and settle. Statuses are literals, or no plan uses the index."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from bgtasks.queue.engine import Ended, Engine, Row
+from bgtasks.queue.request import REQUEST
+from bgtasks.queue.rows import LIVE, SHARED, names, taken_along
+from bgtasks.queue.types import Holder
+
+INSERT = f"""
+INSERT INTO bgtasks_task ({names(REQUEST)}, attempts, crashes, last_error, created_at, run_at, status)
+VALUES ({", ".join(["%s"] * len(REQUEST))}, 0, 0, '', statement_timestamp(),
+        COALESCE(%s::timestamptz, statement_timestamp()),
+        CASE WHEN %s::timestamptz > statement_timestamp() THEN 0 ELSE 1 END)
+ON CONFLICT (unique_key) DO NOTHING
+RETURNING id, status, run_at, created_at
+"""
+
+EVERY_QUEUE = """
+SELECT name FROM bgtasks_queue WHERE paused_at IS NULL OR paused_until <= statement_timestamp()
+"""
+NAMED_QUEUES = """
+SELECT name FROM unnest(%(queues)s::text[]) AS asked(name) WHERE name NOT IN (
+    SELECT name FROM bgtasks_queue
+    WHERE paused_at IS NOT NULL AND (paused_until IS NULL OR paused_until > statement_timestamp()))
+"""
+LOCK = "FOR NO KEY UPDATE SKIP LOCKED"
+TAKE = f"""
+UPDATE bgtasks_task SET status = 2, claim = %(token)s, attempts = attempts + 1, locked_by = %(holder)s,
+    locked_at = statement_timestamp(), locked_until = statement_timestamp() + %(lease)s * interval '1 second',
+    unique_key = CASE WHEN unique_key LIKE 'waiting:%%' THEN NULL ELSE unique_key END
+WHERE id = ANY(ARRAY(SELECT id FROM chosen))
+RETURNING {names(LIVE)}
+"""
+# The head of each queue, merged. Only what is taken gets locked: whoever looks at the same time finds the rest.
+CLAIM = f"""
+WITH seen AS MATERIALIZED (
+    SELECT head.* FROM ({{queues}}) AS served CROSS JOIN LATERAL (
+        SELECT id, claim_order, run_at FROM bgtasks_task
+        WHERE status = 1 AND queue = served.name AND run_at <= statement_timestamp() {{known}}
+        ORDER BY claim_order, run_at, id LIMIT %(look)s {{lock_seen}}
+    ) AS head ORDER BY claim_order, run_at, id LIMIT %(look)s
+), chosen AS (
+    SELECT task.id FROM bgtasks_task AS task JOIN seen USING (id) WHERE task.status = 1
+    ORDER BY seen.claim_order, seen.run_at, seen.id LIMIT %(want)s FOR NO KEY UPDATE OF task SKIP LOCKED
+), taken AS ({TAKE})
+SELECT (SELECT count(*) FROM seen), taken.* FROM (SELECT 1) AS always LEFT JOIN taken ON true
+"""
+MARGIN = 8
+"""Rows looked at beyond those wanted: what others are taking right now. If they take all, the heads are locked."""
+
+FINISH = f"""
+WITH over AS (
+    DELETE FROM bgtasks_task AS task
+    USING unnest(%s::bigint[], %s::bigint[], %s::smallint[], %s::text[], %s::text[])
+        AS ended(id, token, status, error, result)
+    WHERE task.id = ended.id AND task.claim = ended.token AND task.status = 2
+    RETURNING {taken_along("ended.error")}, COALESCE(task.due_at, task.run_at) AS due_at,
+        ended.status AS outcome, ended.result AS result
+)
+INSERT INTO bgtasks_completedtask ({names(SHARED)}, due_at, outcome, result, finished_at, failed_at)
+SELECT {names(SHARED)}, due_at, outcome, result, statement_timestamp(),
+    CASE WHEN outcome <> 10 THEN statement_timestamp() END FROM over
+RETURNING id, "repeat"
+"""
+
+
+class PostgreSQL(Engine):
+    """Locks rows with FOR NO KEY UPDATE SKIP LOCKED; the clock is that of the statement."""
+
+    now = "statement_timestamp()"
+    skip_locked = " FOR NO KEY UPDATE SKIP LOCKED"
+
+    def after(self, seconds: str) -> str:
+        return f"(statement_timestamp() + %({seconds})s * interval '1 second')"
+
+    def live(self, row: Row) -> Row:
+        return row
+
+    def insert(self, row: Row, run_at: datetime | None) -> Row | None:
+        with self.connection.cursor() as cursor:
+            cursor.execute(INSERT, (*row, run_at, run_at))
+            inserted: Row | None = cursor.fetchone()
+        return inserted
+
+    def claim(self, cursor: Any, want: int, holder: Holder, token: int) -> list[Row]:
+        taken, full = self._claim(cursor, want, holder, token, lock_seen="")
+        if len(taken) < want and full:
+            taken += self._claim(cursor, want - len(taken), holder, token, lock_seen=LOCK)[0]
+        return taken
+
+    def _claim(self, cursor: Any, want: int, holder: Holder, token: int, *, lock_seen: str) -> tuple[list[Row], bool]:
+        look = want + (0 if lock_seen else MARGIN)
+        queues = EVERY_QUEUE if holder.queues is None else NAMED_QUEUES
+        known = "AND task_name <> ALL(%(unknown)s::text[])" if holder.unknown else ""
+        parameters = {"want": want, "look": look, "token": token, "holder": holder.name, "lease": holder.lease}
+        if holder.queues is not None:
+            parameters["queues"] = list(holder.queues)
+        if holder.unknown:
+            parameters["unknown"] = sorted(holder.unknown)
+        cursor.execute(CLAIM.format(queues=queues, known=known, lock_seen=lock_seen), parameters)
+        rows = cursor.fetchall()
+        return [row[1:] for row in rows if row[1] is not None], rows[0][0] >= look
+
+    def finish(self, cursor: Any, ended: Sequence[Ended]) -> list[tuple[int, int]]:
+        cursor.execute(
+            FINISH,
+            (
+                [one.task_id for one in ended],
+                [one.token for one in ended],
+                [one.status for one in ended],
+                [one.error for one in ended],
+                [one.result for one in ended],
+            ),
+        )
+        finished: list[tuple[int, int]] = cursor.fetchall()
+        return finished

@@ -1,0 +1,111 @@
+"""Taking tasks from workers that are gone: confirmed dead (release), or silent for a whole lease (reclaim)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from bgtasks.models import Status
+from bgtasks.queue.attempts import record_one
+from bgtasks.queue.engine import Ended, Engine
+from bgtasks.queue.engines import engine
+from bgtasks.queue.rows import storable
+from bgtasks.queue.settling import GUARD, Settled, finish, give_back_one, retry_one
+from bgtasks.queue.types import Death, Ending, Release
+from bgtasks.queue.verdicts import Held, Verdict, exception_of, verdict
+
+COLUMNS = "id, claim, attempts, crashes, max_attempts, locked_by, locked_at"
+HELD_BY = f"SELECT {COLUMNS} FROM bgtasks_task WHERE status = 2 AND locked_by = %(worker)s ORDER BY id"
+EXPIRED = f"""
+SELECT {COLUMNS} FROM bgtasks_task WHERE status = 2 AND locked_until < {{now}} AND locked_by NOT IN {{own}}
+ORDER BY id LIMIT %(limit)s
+"""
+CRASH = f"UPDATE bgtasks_task SET crashes = crashes + 1 WHERE {GUARD}"
+FORGET = "DELETE FROM bgtasks_workerprocess WHERE name = %(worker)s"
+
+
+def release(death: Death) -> Release:
+    """Settle, retry or give back everything that a dead worker held, in one transaction. Harmless if done twice."""
+    db = engine()
+    released = Release(death.worker, [], [], [], [], [])
+    with db.transaction() as cursor:
+        _finish_written_down(db, cursor, death, released)
+        rows = db.execute(cursor, HELD_BY + db.lock, worker=death.worker).fetchall()
+        for row in rows:
+            if (row[0], row[1]) == death.running:
+                _judge(db, cursor, row, death.ending, death.reason, released)
+            else:
+                _give_back(db, cursor, row, released)
+        db.execute(cursor, FORGET, worker=death.worker)
+    return released
+
+
+def reclaim(limit: int = 100, *, own: Collection[str] = ()) -> list[Release]:
+    """Take tasks whose lease has expired on the database's clock, but those of our `own` living workers.
+
+    Whether this host may do so at all (its contact must have been continuous) is for the caller to know.
+    """
+    db = engine()
+    released: dict[str, Release] = {}
+    workers, parameters = db.listed("own", sorted(own) or [""])
+    sql = EXPIRED.format(now=db.now, own=workers) + db.skip_locked
+    with db.transaction() as cursor:
+        for row in db.execute(cursor, sql, limit=limit, **parameters).fetchall():
+            worker = row[5]
+            outcome = released.setdefault(worker, Release(worker, [], [], [], [], []))
+            reason = f"worker {worker} has not been heard of for a whole lease"
+            _judge(db, cursor, row, Ending.CRASHED, reason, outcome)
+    return list(released.values())
+
+
+def _finish_written_down(db: Engine, cursor: Any, death: Death, released: Release) -> None:
+    """Settle what the worker had finished but not yet written to the database."""
+    settled = Settled()
+    ended = [Ended(task_id, token, Status.SUCCESSFUL) for task_id, token, _ in sorted(death.finished)]
+    finish(db, cursor, ended, settled)
+    released.finished.extend(sorted(settled.ids))
+
+
+def _judge(db: Engine, cursor: Any, row: tuple[Any, ...], ending: Ending, reason: str, released: Release) -> None:
+    held = Held(*row[:5])
+    decided = verdict(ending, held, reason)
+    if not decided.is_charged:
+        _give_back(db, cursor, row, released)
+        return
+    if decided.status in (Status.FAILED, Status.CANCELLED):
+        _end(db, cursor, held, decided, released)
+    else:
+        settled = Settled()
+        claim, crash = (held.task_id, held.token), int(decided.is_crash)
+        retry_one(db, cursor, claim, settled, delay=decided.delay, error=decided.reason, crash=crash)
+        _note(released.retried, released.cancelled, settled)
+    if decided.status != Status.CANCELLED:
+        _record(db, cursor, row, ending, decided)
+
+
+def _end(db: Engine, cursor: Any, held: Held, decided: Verdict, released: Release) -> None:
+    if decided.is_crash:
+        db.execute(cursor, CRASH, id=held.task_id, token=held.token)
+    settled = Settled()
+    error = storable(decided.reason)
+    finish(db, cursor, [Ended(held.task_id, held.token, decided.status, error)], settled)
+    (released.cancelled if decided.status == Status.CANCELLED else released.failed).extend(settled.ids)
+
+
+def _give_back(db: Engine, cursor: Any, row: tuple[Any, ...], released: Release) -> None:
+    settled = Settled()
+    give_back_one(db, cursor, row[0], row[1], settled)
+    _note(released.given_back, released.cancelled, settled)
+
+
+def _note(written: list[int], cancelled: list[int], settled: Settled) -> None:
+    written.extend(settled.ids - settled.cancelled)
+    cancelled.extend(settled.cancelled)
+
+
+def _record(db: Engine, cursor: Any, row: tuple[Any, ...], ending: Ending, decided: Verdict) -> None:
+    """Keep the attempt; a worker announces it later, for maintenance runs no receivers of signals."""
+    started_at = row[6] and db.to_python(row[6])
+    attempt = {"task_id": row[0], "attempt": row[2], "worker": row[5] or "", "started_at": started_at}
+    crashed = decided.is_crash
+    record_one(db, cursor, attempt, exception_of(ending), decided.reason, crashed=crashed, announced=False)

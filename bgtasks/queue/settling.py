@@ -1,0 +1,151 @@
+"""How a claimed task ends: history, retry or back to its queue. Every write is guarded by id and token."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from django.db.transaction import TransactionManagementError
+
+from bgtasks import conf
+from bgtasks.models import Status
+from bgtasks.queue.attempts import record
+from bgtasks.queue.engine import Ended, Engine
+from bgtasks.queue.engines import engine
+from bgtasks.queue.repeating import repeat
+from bgtasks.queue.rows import storable
+from bgtasks.queue.types import Claim, Outcome, Result
+
+FREE = "claim = NULL, locked_by = NULL, locked_at = NULL, locked_until = NULL"
+GUARD = "id = %(id)s AND claim = %(token)s AND status = 2"
+# `due_at` comes first: MySQL evaluates SET from left to right.
+RETRY = f"""
+UPDATE bgtasks_task SET due_at = COALESCE(due_at, run_at), run_at = {{run_at}}, status = %(status)s,
+    last_error = %(error)s, crashes = crashes + %(crash)s, {FREE}
+WHERE {GUARD} AND cancel_requested_at IS NULL
+"""
+GIVE_BACK = f"""
+UPDATE bgtasks_task SET status = 1, attempts = attempts - 1, {FREE} WHERE {GUARD} AND cancel_requested_at IS NULL
+"""
+ENDINGS = {
+    Result.SUCCESSFUL: Status.SUCCESSFUL,
+    Result.FAILED: Status.FAILED,
+    Result.CANCELLED: Status.CANCELLED,
+}
+
+
+class Settled:
+    """What settling brought: the ids written, those that ended by a cancel request, and their repetitions."""
+
+    def __init__(self) -> None:
+        self.ids: set[int] = set()
+        self.cancelled: set[int] = set()
+        self.repeated: dict[int, int] = {}
+
+
+def settle(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """Write outcomes in the transaction that is open, with a task's own effects; return those whose claim was lost."""
+    db = engine()
+    if not db.connection.in_atomic_block:
+        raise TransactionManagementError("settle() belongs in the task's transaction; use turn() outside of one")
+    with db.connection.cursor() as cursor:
+        settled = settle_all(db, cursor, outcomes)
+    return lost_of(outcomes, settled)
+
+
+def settle_all(db: Engine, cursor: Any, outcomes: Sequence[Outcome]) -> Settled:
+    """Write each outcome whose claim still stands: the endings in one go, then what runs again."""
+    settled = Settled()
+    ended = [
+        Ended(one.claim.task_id, one.claim.token, ENDINGS[one.result], _error(one))
+        for one in outcomes
+        if one.result in ENDINGS
+    ]
+    finish(db, cursor, ended, settled)
+    for one in sorted(outcomes, key=lambda one: one.claim.task_id):
+        if one.result is Result.RETRY:
+            _retry(db, cursor, one, settled)
+        elif one.result is Result.RELEASED:
+            give_back_one(db, cursor, one.claim.task_id, one.claim.token, settled)
+    record(db, cursor, [one for one in outcomes if one.error is not None and _failed(one, settled)])
+    return settled
+
+
+def lost_of(outcomes: Sequence[Outcome], settled: Settled) -> list[Outcome]:
+    """Return the outcomes for which nothing was written."""
+    unwritten = (Result.LOST, Result.SETTLED)
+    return [one for one in outcomes if one.result not in unwritten and one.claim.task_id not in settled.ids]
+
+
+def finish(db: Engine, cursor: Any, ended: Sequence[Ended], settled: Settled) -> None:
+    """Move to the history what still has its claim, and insert the repetitions."""
+    if not ended:
+        return
+    statuses = {one.task_id: one.status for one in ended}
+    again = []
+    for task_id, period in db.finish(cursor, ended):
+        settled.ids.add(task_id)
+        if period > 0 and _repeats_after(statuses[task_id]):
+            again.append(task_id)
+    if again:
+        settled.repeated.update(repeat(db, cursor, again))
+
+
+def _repeats_after(status: int) -> bool:
+    if status == Status.FAILED:
+        return conf.current().repeat_after_failure
+    return status == Status.SUCCESSFUL
+
+
+def _retry(db: Engine, cursor: Any, one: Outcome, settled: Settled) -> None:
+    claim = one.claim
+    retry_one(db, cursor, (claim.task_id, claim.token), settled, delay=one.retry_in, error=one.error_text)
+
+
+def retry_one(  # noqa: PLR0913, all of it is one statement's parameters
+    db: Engine, cursor: Any, held: tuple[int, int], settled: Settled, *, delay: float, error: str, crash: int = 0
+) -> None:
+    """Let a claimed task run again after `delay` seconds; one that somebody wants cancelled ends instead."""
+    parameters = {"id": held[0], "token": held[1], "error": storable(error), "crash": crash}
+    if delay > 0:
+        sql, parameters = RETRY.format(run_at=db.after("delay")), {**parameters, "status": 0, "delay": delay}
+    else:
+        sql, parameters = RETRY.format(run_at=db.now), {**parameters, "status": 1}
+    if db.execute(cursor, sql, **parameters).rowcount:
+        settled.ids.add(held[0])
+    else:
+        _cancel_instead(db, cursor, held, settled, error)
+
+
+def give_back_one(db: Engine, cursor: Any, task_id: int, token: int, settled: Settled) -> None:
+    """Put a claimed task back into its queue, its attempt not charged."""
+    if db.execute(cursor, GIVE_BACK, id=task_id, token=token).rowcount:
+        settled.ids.add(task_id)
+    else:
+        _cancel_instead(db, cursor, (task_id, token), settled, None)
+
+
+def _cancel_instead(db: Engine, cursor: Any, held: tuple[int, int], settled: Settled, error: str | None) -> None:
+    """End as cancelled what still has its claim: only a cancel request kept it from being written."""
+    ended = Ended(held[0], held[1], Status.CANCELLED, None if error is None else storable(error))
+    if db.finish(cursor, [ended]):
+        settled.ids.add(held[0])
+        settled.cancelled.add(held[0])
+
+
+def give_back(claims: Iterable[Claim], *, worker: str) -> list[int]:
+    """Put claimed tasks that were not started back into their queues, uncharged; return the ids still held."""
+    db = engine()
+    settled = Settled()
+    with db.transaction() as cursor:
+        for claim in sorted(claims, key=lambda claim: claim.task_id):
+            give_back_one(db, cursor, claim.task_id, claim.token, settled)
+    return sorted(settled.ids)
+
+
+def _error(one: Outcome) -> str | None:
+    return storable(one.error_text) if one.error_text else None
+
+
+def _failed(one: Outcome, settled: Settled) -> bool:
+    return one.result in (Result.RETRY, Result.FAILED) and one.claim.task_id in settled.ids

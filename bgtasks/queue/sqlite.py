@@ -1,0 +1,156 @@
+"""SQLite: one writer at a time, so nothing is locked by row; a lock file lets the writers of this host queue fairly."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.utils import timezone
+
+from bgtasks.queue.engine import Ended, Engine, Row, with_zone
+from bgtasks.queue.request import REQUEST
+from bgtasks.queue.rows import LIVE, SHARED, names, taken_along
+from bgtasks.queue.types import Holder
+
+INSERT = f"""
+INSERT INTO bgtasks_task ({names(REQUEST)}, attempts, crashes, last_error, created_at, run_at, status)
+VALUES ({", ".join(["%s"] * len(REQUEST))}, 0, 0, '', %s, %s, %s)
+ON CONFLICT (unique_key) DO NOTHING
+"""
+
+EVERY_QUEUE = "SELECT name FROM bgtasks_queue WHERE paused_at IS NULL OR paused_until <= %(now)s"
+NAMED_QUEUES = """
+SELECT column1 AS name FROM (VALUES {queues}) WHERE column1 NOT IN (
+    SELECT name FROM bgtasks_queue
+    WHERE paused_at IS NOT NULL AND (paused_until IS NULL OR paused_until > %(now)s))
+"""
+# The head of each queue, merged: a correlated IN with a LIMIT is what SQLite has for LATERAL.
+CLAIM = f"""
+UPDATE bgtasks_task SET status = 2, claim = %(token)s, attempts = attempts + 1, locked_by = %(holder)s,
+    locked_at = %(now)s, locked_until = %(until)s,
+    unique_key = CASE WHEN unique_key LIKE 'waiting:%%' THEN NULL ELSE unique_key END
+WHERE id IN (
+    SELECT task.id FROM ({{queues}}) AS served CROSS JOIN bgtasks_task AS task ON task.id IN (
+        SELECT head.id FROM bgtasks_task AS head
+        WHERE head.status = 1 AND head.queue = served.name AND head.run_at <= %(now)s {{known}}
+        ORDER BY head.claim_order, head.run_at, head.id LIMIT %(want)s)
+    ORDER BY task.claim_order, task.run_at, task.id LIMIT %(want)s)
+RETURNING {names(LIVE)}
+"""
+
+TO_HISTORY = f"""
+INSERT INTO bgtasks_completedtask ({names(SHARED)}, due_at, outcome, result, finished_at, failed_at)
+SELECT {taken_along("ended.column4")}, COALESCE(task.due_at, task.run_at), ended.column3, ended.column5,
+    %s, CASE WHEN ended.column3 <> 10 THEN %s END
+FROM (VALUES {{ended}}) AS ended CROSS JOIN bgtasks_task AS task
+    ON task.id = ended.column1 AND task.claim = ended.column2 AND task.status = 2
+RETURNING id, "repeat"
+"""
+FORGET = "DELETE FROM bgtasks_task WHERE id IN ({ids})"
+
+
+class SQLite(Engine):
+    """Writes under BEGIN IMMEDIATE; the database's clock is this host's."""
+
+    lock = ""
+    skip_locked = ""
+    now = "%(now)s"
+
+    def after(self, seconds: str) -> str:
+        return f"strftime('%%Y-%%m-%%d %%H:%%M:%%f', %(now)s, %({seconds})s || ' seconds')"
+
+    def clock(self) -> dict[str, Any]:
+        return {"now": self.to_database(timezone.now())}
+
+    def to_python(self, value: Any) -> datetime:
+        read = datetime.fromisoformat(value) if isinstance(value, str) else value
+        return with_zone(read, self.connection)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Any]:
+        with self.turnstile(), immediate(self.connection), super().transaction() as cursor:
+            yield cursor
+
+    @contextmanager
+    def atomic(self) -> Iterator[None]:
+        with immediate(self.connection), super().atomic():
+            yield
+
+    def turnstile(self) -> AbstractContextManager[None]:
+        """Wait for this host's other writers, in order: SQLite's own waiting is a sleep loop that starves some.
+
+        Never inside a transaction: its owner would wait here for a writer that waits for the owner's write lock.
+        """
+        name = str(self.connection.settings_dict["NAME"])
+        if self.connection.in_atomic_block or self.connection.is_in_memory_db():
+            return nullcontext()
+        return locked(f"{name}.bgtasks-lock")
+
+    def insert(self, row: Row, run_at: datetime | None) -> Row | None:
+        now = timezone.now()
+        due = now if run_at is None else run_at
+        status = 0 if due > now else 1
+        with self.turnstile(), self.connection.cursor() as cursor:
+            cursor.execute(INSERT, (*row, self.to_database(now), self.to_database(due), status))
+            return (cursor.lastrowid, status, due, now) if cursor.rowcount else None
+
+    def claim(self, cursor: Any, want: int, holder: Holder, token: int) -> list[Row]:
+        now = timezone.now()
+        parameters = {
+            "now": self.to_database(now),
+            "until": self.to_database(now + timedelta(seconds=self.lasting(holder.lease))),
+            "want": want,
+            "token": token,
+            "holder": holder.name,
+        }
+        queues, known = EVERY_QUEUE, ""
+        if holder.queues is not None:
+            asked, named = self.listed("queue", holder.queues)
+            queues = NAMED_QUEUES.format(queues=asked[1:-1].replace("%(", "(%(").replace(")s", ")s)"))
+            parameters |= named
+        if holder.unknown:
+            unknown, named = self.listed("unknown", sorted(holder.unknown))
+            known = f"AND head.task_name NOT IN {unknown}"
+            parameters |= named
+        cursor.execute(CLAIM.format(queues=queues, known=known), parameters)
+        return [self.live(row) for row in cursor.fetchall()]
+
+    def finish(self, cursor: Any, ended: Sequence[Ended]) -> list[tuple[int, int]]:
+        now = self.to_database(timezone.now())
+        values = [value for one in ended for value in (one.task_id, one.token, one.status, one.error, one.result)]
+        cursor.execute(TO_HISTORY.format(ended=", ".join(["(%s, %s, %s, %s, %s)"] * len(ended))), [now, now, *values])
+        finished: list[tuple[int, int]] = cursor.fetchall()
+        if finished:
+            ids = [task_id for task_id, _ in finished]
+            cursor.execute(FORGET.format(ids=", ".join(["%s"] * len(ids))), ids)
+        return finished
+
+
+@contextmanager
+def immediate(connection: Any) -> Iterator[None]:
+    """Let the transaction begin with the write lock: one that reads first could not get it any more (SQLITE_BUSY)."""
+    mode, connection.transaction_mode = connection.transaction_mode, "IMMEDIATE"
+    try:
+        yield
+    finally:
+        connection.transaction_mode = mode
+
+
+@contextmanager
+def locked(path: str) -> Iterator[None]:
+    """Hold the lock file, opened anew each time: a descriptor kept would be shared across a fork, lock and all."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CREAT, 0o644)
+    except OSError:
+        # Somewhere this process may not create files: correctness never rests on this lock, only fairness does.
+        yield
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

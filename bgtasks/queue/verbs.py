@@ -1,0 +1,100 @@
+"""What people do to tasks: cancel, run now, raise or lower, retry, delete. Each is one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from bgtasks.models import CompletedTask, Status, TaskAttempt
+from bgtasks.models.tasks import sign_for
+from bgtasks.queue.copies import insert_again
+from bgtasks.queue.engine import Ended, Engine
+from bgtasks.queue.engines import engine
+from bgtasks.queue.rows import id_list, new_token
+from bgtasks.queue.upkeep import database_now
+
+# A waiting task is taken like a claimed one, and ends like one: no worker can have it at the same time.
+TAKE = "UPDATE bgtasks_task SET status = 2, claim = %(token)s WHERE id = %(id)s AND status IN (0, 1, 3)"
+REQUEST_CANCEL = """
+UPDATE bgtasks_task SET cancel_requested_at = COALESCE(cancel_requested_at, {now}) WHERE id = %(id)s AND status = 2
+"""
+LOCK = "SELECT id FROM bgtasks_task WHERE id IN ({ids}) AND status IN (0, 1, 3) ORDER BY id"
+RUN_NOW = """
+UPDATE bgtasks_task SET status = 1, due_at = NULL, run_at = CASE WHEN run_at > {now} THEN {now} ELSE run_at END
+WHERE id IN ({ids}) AND status IN (0, 1, 3)
+"""
+CHANGE_PRIORITY = """
+UPDATE bgtasks_task SET priority = priority + %(delta)s
+WHERE id IN ({ids}) AND priority + %(delta)s BETWEEN -2147483648 AND 2147483647
+"""
+DELETE = "DELETE FROM bgtasks_task WHERE id IN ({ids}) AND status IN (0, 1, 3)"
+
+
+def cancel(task_id: int) -> bool:
+    """End a waiting task as cancelled; ask for the end of a running one. False: there is no such live task."""
+    db = engine()
+    token = new_token()
+    with db.transaction() as cursor:
+        # Twice: it may change from waiting to running, or back, between the two statements.
+        for _ in range(2):
+            if db.execute(cursor, TAKE, id=task_id, token=token).rowcount:
+                return bool(db.finish(cursor, [Ended(task_id, token, Status.CANCELLED)]))
+            if db.execute(cursor, REQUEST_CANCEL.format(now=db.now), id=task_id).rowcount:
+                return True
+    return False
+
+
+def run_now(ids: Iterable[int]) -> int:
+    """Make waiting tasks ready, whatever their time was; return how many."""
+    db = engine()
+    with db.transaction() as cursor:
+        waiting = _locked(db, cursor, ids)
+        if waiting:
+            db.execute(cursor, RUN_NOW.format(now=db.now, ids=id_list(waiting)))
+    return len(waiting)
+
+
+def change_priority(ids: Iterable[int], delta: int) -> int:
+    """Raise or lower the priority of waiting tasks, within 32 bits; return how many."""
+    db = engine()
+    with db.transaction() as cursor:
+        waiting = _locked(db, cursor, ids)
+        if not waiting:
+            return 0
+        changed: int = db.execute(cursor, CHANGE_PRIORITY.format(ids=id_list(waiting)), delta=delta).rowcount
+    return changed
+
+
+def retry(completed_ids: Iterable[int]) -> int:
+    """Take tasks back from the history: the same ids, ready now, their attempts counted anew. Return how many."""
+    db = engine()
+    using = db.connection.alias
+    now = database_now()
+    with db.transaction() as cursor:
+        found = CompletedTask.objects.using(using).select_for_update().filter(id__in=list(completed_ids)).order_by("id")
+        backends = dict(found.values_list("id", "backend"))
+        for task_id, backend in backends.items():
+            insert_again(db, cursor, task_id, sign_for(backend), now)
+        CompletedTask.objects.using(using).filter(id__in=list(backends)).delete()
+    return len(backends)
+
+
+def delete_waiting(ids: Iterable[int]) -> int:
+    """Delete waiting tasks, and the record of their attempts; return how many. Running ones are left alone."""
+    db = engine()
+    with db.transaction() as cursor:
+        waiting = _locked(db, cursor, ids)
+        if waiting:
+            db.execute(cursor, DELETE.format(ids=id_list(waiting)))
+            gone = [task_id for (task_id,) in waiting]
+            TaskAttempt.objects.using(db.connection.alias).filter(task_id__in=gone).delete()
+    return len(waiting)
+
+
+def _locked(db: Engine, cursor: Any, ids: Iterable[int]) -> list[tuple[int]]:
+    """Lock the waiting ones of these tasks, in the order of their ids: two people may choose the same ones."""
+    asked = sorted((int(task_id),) for task_id in ids)
+    if not asked:
+        return []
+    locked: list[tuple[int]] = db.execute(cursor, LOCK.format(ids=id_list(asked)) + db.lock).fetchall()
+    return list(locked)
