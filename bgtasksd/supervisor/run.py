@@ -1,0 +1,176 @@
+"""One daemon from its start to its end: the parts put together, the loop run until nothing is left."""
+
+from __future__ import annotations
+
+import faulthandler
+import logging
+import signal
+from typing import Any, Protocol
+
+from bgtasksd.children.linux import become_subreaper
+from bgtasksd.children.process import reap_strays
+from bgtasksd.options import Options
+from bgtasksd.scoreboard import Board
+from bgtasksd.supervisor import hearing, upkeep
+from bgtasksd.supervisor.clock import Clock
+from bgtasksd.supervisor.deaths import Deaths
+from bgtasksd.supervisor.link import Link
+from bgtasksd.supervisor.loop import Loop, LoopBroken
+from bgtasksd.supervisor.memory import Memory
+from bgtasksd.supervisor.notices import Notices, Notifier
+from bgtasksd.supervisor.pacing import SpawnBudget
+from bgtasksd.supervisor.situation import Situation
+from bgtasksd.supervisor.slots import Slots
+from bgtasksd.supervisor.spawning import Spawning
+from bgtasksd.supervisor.stopping import EXIT_SOFTWARE, Haste, Stopping
+from bgtasksd.supervisor.viewing import Viewing
+from bgtasksd.supervisor.watching import Watching
+
+ZYGOTE, MAINTENANCE = "bgtasksd.zygote.serving:serve", "bgtasksd.maintenance:serve"
+LONGEST_BACKOFF = 5.0
+SILENCE = 60.0
+"""Seconds without a turn after which maintenance is ended; its statements are bounded by less."""
+STRAYS_KEPT = 64
+
+logger = logging.getLogger("bgtasksd.supervisor")
+
+
+class Lock(Protocol):
+    """The lock that makes us the only daemon here."""
+
+    def fileno(self) -> int: ...
+    def is_in_place(self) -> bool: ...
+    def write_pid_file(self, version: str) -> None: ...
+
+
+class Supervisor:
+    """Keeps the wanted number of workers alive until told to stop, and says how it ended."""
+
+    def __init__(self, options: Options, lock: Lock, control: Any, notifier: Notifier) -> None:
+        self.options = options
+        self.lock = lock
+        self.control = control
+        self.notifier = notifier
+        self.situation = situation = make_situation(options)
+        self.stopping = Stopping(situation)
+        self.viewing = Viewing(situation, lock, control)
+        duties = [Watching(situation), Spawning(situation), situation.maintenance, situation.zygote, situation.deaths]
+        situation.loop.duties += [*duties, Memory(situation), self.viewing, self.stopping, Notices(situation, notifier)]
+        self._introduce()
+
+    @property
+    def error_text(self) -> str:
+        """Why the daemon could not start."""
+        return self.situation.error_text
+
+    def run(self) -> int:
+        """Supervise until told to stop; return the exit code."""
+        self.start()
+        try:
+            while not self.stopping.is_over:
+                self.situation.loop.turn()
+                self.control.disconnect_stuck()
+        except LoopBroken:
+            logger.critical("the supervisor gives up", exc_info=True)
+            return EXIT_SOFTWARE
+        self.control.conclude({"given_back": self.situation.given_back})
+        self.control.close()
+        logger.info("stopped", extra={"event": "stopped"})
+        return self.stopping.exit_code
+
+    def start(self) -> None:
+        """Take the steps between the lock and the first turn; signals are blocked meanwhile."""
+        loop = self.situation.loop
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        loop.hear_signals()
+        faulthandler.enable()
+        become_subreaper()
+        self.lock.write_pid_file(self.options.version)
+        self.control.commands.update(status=self.viewing.status, stop=self.on_stop)
+        self.control.open()
+        self.control.register(loop.selector)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        self.situation.deaths.replay()
+
+    def _introduce(self) -> None:
+        """Tell the parts of each other."""
+        situation = self.situation
+        situation.loop.on_signals = self.on_signals
+        situation.loop.on_gap = self.on_gap
+        interval = getattr(self.notifier, "watchdog_interval", None)
+        situation.loop.longest_wait = min(situation.loop.longest_wait, interval or 1.0)
+        situation.deaths.on_report = lambda death: situation.maintenance.send("death", **death)
+        for link in (situation.zygote, situation.maintenance):
+            link.inherited = self.descriptors
+            link.boot_timeout = self.options.boot_timeout
+        situation.zygote.arguments = lambda: ((self.options,), {"preload": situation.preload})
+        situation.maintenance.arguments = lambda: ((self.options, situation.board), {})
+        situation.zygote.on_message = lambda message, held: hearing.hear_zygote(situation, message, held)
+        situation.maintenance.on_message = lambda message, held: upkeep.hear_maintenance(situation, message, held)
+        situation.maintenance.longest_silence = SILENCE
+
+    def descriptors(self) -> list[int]:
+        """Return what zygote and maintenance close: everything of ours but the scoreboard's mapping."""
+        situation = self.situation
+        found = [*situation.loop.descriptors(), self.lock.fileno(), situation.board.descriptor]
+        found += [each.fileno() for each in self.control.sockets]
+        found += situation.zygote.descriptors() + situation.maintenance.descriptors()
+        notifier = getattr(self.notifier, "fileno", lambda: None)()
+        found += [] if notifier is None else [notifier]
+        for child in situation.slots.children():
+            found += [child.channel.fileno(), child.dump]
+            found += [child.process.fileno()] if child.process else []
+        return found
+
+    def on_signals(self, numbers: set[int]) -> None:
+        """Act on the signals that have come; a stop wins over everything else."""
+        if signal.SIGCHLD in numbers:
+            self.reap_strays()
+        if signal.SIGQUIT in numbers:
+            self.stopping.begin(Haste.FAST)
+        elif numbers & {signal.SIGTERM, signal.SIGINT}:
+            self.stopping.again()
+
+    def on_stop(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Answer the control command `stop`."""
+        answer = {
+            "workers": len(self.situation.slots.children()),
+            "running": self.stopping.running(),
+            "drain_timeout": self.options.drain_timeout,
+        }
+        self.stopping.begin(Haste.FAST if request.get("now") else Haste.FINISH)
+        return answer
+
+    def on_gap(self, seconds: float) -> None:
+        """Say that we did not run for a while."""
+        logger.warning("did not run for %.1f s: every deadline moves by that", seconds, extra={"event": "gap"})
+        for child in self.situation.slots.children():
+            child.counter_moved_at = self.situation.clock.now()
+
+    def reap_strays(self) -> None:
+        """Reap ended children nobody knows, and remember the newest: one may be a worker whose pid is still to come."""
+        situation = self.situation
+        ours = {child.pid for child in situation.slots.children()}
+        ours |= {situation.zygote.pid, situation.maintenance.pid}
+        for pid, exit_ in reap_strays({pid for pid in ours if pid is not None}):
+            situation.strays_reaped[pid] = exit_
+        while len(situation.strays_reaped) > STRAYS_KEPT:
+            situation.strays_reaped.pop(next(iter(situation.strays_reaped)))
+
+
+def make_situation(options: Options) -> Situation:
+    """Return a daemon in which nothing has happened yet."""
+    clock = Clock()
+    loop = Loop(clock)
+    return Situation(
+        options=options,
+        clock=clock,
+        loop=loop,
+        board=Board(2 * options.workers + 2),
+        slots=Slots.of(options.workers),
+        budget=SpawnBudget(max(2 * options.workers, 10)),
+        deaths=Deaths(options.runtime_dir, clock),
+        zygote=Link("zygote", ZYGOTE, loop, clock, LONGEST_BACKOFF),
+        maintenance=Link("maintenance", MAINTENANCE, loop, clock, LONGEST_BACKOFF),
+        started_at=clock.now(),
+    )

@@ -1,0 +1,86 @@
+"""What every part of the supervisor looks at: options, time, loop, slots, the other processes. No policy is here."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from dataclasses import dataclass, field
+
+from bgtasksd.children.exits import Exit, OomCounter
+from bgtasksd.options import Options
+from bgtasksd.scoreboard import Board
+from bgtasksd.supervisor.child import Child
+from bgtasksd.supervisor.clock import Clock
+from bgtasksd.supervisor.deaths import Deaths
+from bgtasksd.supervisor.link import Link
+from bgtasksd.supervisor.loop import Loop
+from bgtasksd.supervisor.pacing import SpawnBudget
+from bgtasksd.supervisor.slots import Slots
+from bgtasksd.supervisor.totals import Totals
+
+logger = logging.getLogger("bgtasksd.supervisor")
+
+
+@dataclass
+class Database:
+    """What maintenance says of the database."""
+
+    alias: str = "default"
+    vendor: str | None = None
+    is_reachable: bool | None = None
+    """None: not yet known."""
+    contact_at: float | None = None
+    down_since: float | None = None
+
+
+@dataclass(eq=False)
+class Situation:
+    """One daemon."""
+
+    options: Options
+    clock: Clock
+    loop: Loop
+    board: Board
+    slots: Slots
+    budget: SpawnBudget
+    deaths: Deaths
+    zygote: Link
+    maintenance: Link
+    started_at: float
+    totals: Totals = field(default_factory=Totals)
+    oom: OomCounter = field(default_factory=OomCounter)
+    database: Database = field(default_factory=Database)
+    host: str = field(default_factory=socket.gethostname)
+    preload: bool = True
+    """Whether the zygote loads the application."""
+    is_stopping: bool = False
+    was_ready: bool = False
+    """READY was said."""
+    error_text: str = ""
+    """Why the daemon ends with 70."""
+    given_back: int = 0
+    strays_reaped: dict[int, Exit] = field(default_factory=dict)
+    """Ended children nobody knew, the newest few: a worker may die before its pid is told."""
+    queues: list[dict[str, object]] = field(default_factory=list)
+    figures_at: float | None = None
+    turned_at: float | None = None
+    renewed_at: float | None = None
+
+    def say(self, child: Child, text: str, event: str, level: int = logging.INFO) -> None:
+        """Log one line about a worker."""
+        logger.log(
+            level,
+            "w%d  %s",
+            child.slot,
+            text,
+            extra={"event": event, "slot": child.slot, "worker_pid": child.pid, "worker": child.worker},
+        )
+
+    def warn(self, child: Child, text: str, event: str) -> None:
+        """Log one line about a worker that somebody should see."""
+        self.say(child, text, event, logging.WARNING)
+
+    def tell_workers(self) -> None:
+        """Tell maintenance who lives: their claims are renewed."""
+        names = [child.worker for child in self.slots.children() if child.is_alive]
+        self.maintenance.send("workers", names=names)

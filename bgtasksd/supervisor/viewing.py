@@ -1,0 +1,160 @@
+"""The supervisor's state as facts for `status`, and since when each problem lasts."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Protocol
+
+from bgtasksd import facts
+from bgtasksd.children.process import run_state
+from bgtasksd.scoreboard import WorkState
+from bgtasksd.supervisor.child import Child
+from bgtasksd.supervisor.clock import wall_time
+from bgtasksd.supervisor.link import Link
+from bgtasksd.supervisor.situation import Situation
+from bgtasksd.supervisor.slots import Slot
+from bgtasksd.supervisor.states import State
+
+LOOK_INTERVAL = 5.0
+
+
+class Place(Protocol):
+    """Something of ours in the runtime directory."""
+
+    def is_in_place(self) -> bool:
+        """Tell whether it is still there."""
+
+
+class Viewing:
+    """Looks at the whole daemon, every few seconds and whenever somebody asks."""
+
+    def __init__(self, situation: Situation, lock: Place, control: Place) -> None:
+        self.situation = situation
+        self.places = (lock, control)
+        self.started_at = wall_time()
+        self.short_since: float | None = None
+        self.is_directory_lost = False
+        self.since: dict[tuple[str, str | None], str] = {}
+        self.looked_at = 0.0
+
+    def next_at(self) -> float | None:
+        """Return when the next look is due."""
+        return self.looked_at + LOOK_INTERVAL
+
+    def run(self) -> None:
+        """Note what only time shows."""
+        situation, now = self.situation, self.situation.clock.now()
+        if situation.slots.ready >= len(situation.slots):
+            self.short_since = None
+        elif self.short_since is None:
+            self.short_since = now
+        if now - self.looked_at >= LOOK_INTERVAL:
+            self.looked_at = now
+            self.is_directory_lost = not all(place.is_in_place() for place in self.places)
+            situation.totals.sample(now, situation.totals.sum(self._records()))
+            self._remember(facts.problems(self.facts()))
+
+    def status(self, request: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Answer the control command `status`."""
+        seen = self.facts()
+        found = facts.problems(seen)
+        self._remember(found)
+        return facts.as_json(seen, found, {each: self.since[each.code, each.subject] for each in found})
+
+    def _remember(self, found: list[facts.Problem]) -> None:
+        keys = [(each.code, each.subject) for each in found]
+        self.since = {key: self.since.get(key) or wall_time() for key in keys}
+
+    def _records(self) -> list[Any]:
+        return [child.page.read() for child in self.situation.slots.children()]
+
+    def facts(self) -> facts.Facts:
+        """Return everything as it is now."""
+        situation, options = self.situation, self.situation.options
+        total = situation.totals.sum(self._records())
+        database = situation.database
+        return facts.Facts(
+            instance=options.instance,
+            host=situation.host,
+            pid=os.getpid(),
+            version=options.version,
+            settings=options.settings,
+            is_stopping=situation.is_stopping,
+            was_ready=situation.was_ready,
+            is_failed=situation.slots.are_hopeless,
+            started_at=self.started_at,
+            uptime_s=self._age(situation.started_at) or 0.0,
+            workers_target=len(situation.slots),
+            ready=situation.slots.ready,
+            short_for_s=self._age(self.short_since),
+            workers=tuple(self._worker(slot) for slot in situation.slots),
+            unkillable=self._unkillable(),
+            queues=tuple(situation.queues),
+            figures_age_s=self._age(situation.figures_at),
+            totals=_totals(total, situation.totals.recycled),
+            last_hour=situation.totals.last_hour(total),
+            zygote={**_process(situation.zygote), "generation": max(1, situation.zygote.generation)},
+            maintenance={
+                **_process(situation.maintenance),
+                "last_turn_s": self._age(situation.turned_at),
+                "last_renewal_s": self._age(situation.renewed_at),
+            },
+            renewal_limit_s=options.lease * 2 / 3,
+            database={
+                "alias": database.alias,
+                "vendor": database.vendor,
+                "reachable": database.is_reachable,
+                "last_contact_s": self._age(database.contact_at),
+            },
+            database_down_s=self._age(database.down_since),
+            is_directory_lost=self.is_directory_lost,
+        )
+
+    def _worker(self, slot: Slot) -> facts.WorkerFacts:
+        child = slot.child
+        if child is None:
+            return facts.WorkerFacts(
+                slot=slot.number, state="backoff" if slot.is_in_backoff else "spawning", last_exit=slot.last_exit
+            )
+        record = child.page.read()
+        has_task = record.state is WorkState.BUSY
+        return facts.WorkerFacts(
+            slot=slot.number,
+            pid=child.pid,
+            state=_state(child, record.state),
+            task=record.task_name if has_task else None,
+            task_id=str(record.task_id) if has_task else None,
+            running_for_s=self._age(self.situation.clock.at(record.started_at)) if has_task else None,
+            memory_bytes=child.memory_bytes,
+            done=record.done,
+            failed=record.failed,
+            age_s=self._age(child.spawned_at) or 0.0,
+            last_exit=slot.last_exit,
+        )
+
+    def _unkillable(self) -> tuple[tuple[int, int | None], ...]:
+        children = self.situation.slots.children()
+        return tuple((child.slot, child.pid) for child in children if child.state is State.UNKILLABLE)
+
+    def _age(self, moment: float | None) -> float | None:
+        return None if moment is None else round(max(0.0, self.situation.clock.now() - moment), 3)
+
+
+def _state(child: Child, work_state: WorkState) -> str:
+    """Return the state as of now: the record may be ahead of the last turn."""
+    if child.pid is not None and run_state(child.pid) in ("T", "t"):
+        return "stopped"
+    if child.state in (State.IDLE, State.BUSY, State.FINISHING):
+        return {WorkState.BUSY: "busy", WorkState.FINISHING: "finishing"}.get(work_state, "idle")
+    return str(child.state)
+
+
+def _process(link: Link) -> dict[str, Any]:
+    return {"pid": link.pid, "state": "running" if link.name == "maintenance" and link.is_ready else str(link.state)}
+
+
+def _totals(total: dict[str, int], recycled: dict[str, int]) -> dict[str, Any]:
+    names = ("done", "failed", "retried", "cancelled", "released", "reclaimed", "crashed")
+    counts: dict[str, Any] = {name: total.get(name, 0) for name in names}
+    counts["recycled"] = {name: recycled.get(name, 0) for name in ("age", "memory", "tasks", "reload")}
+    return counts

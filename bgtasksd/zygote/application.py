@@ -1,0 +1,68 @@
+"""The project's application in a process: loaded once, its task functions known; and whether forking it is safe."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+import django
+
+from bgtasksd import journal
+from bgtasksd.children.fork import thread_count
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """What was loaded."""
+
+    tasks: tuple[str, ...]
+
+
+def load(root: str) -> Application:
+    """Set Django up and import every module of tasks. Raises whatever the application raises."""
+    if root not in sys.path:
+        sys.path.insert(0, root)
+    django.setup()
+    journal.continue_in_child()
+    # only now: these touch the settings when imported
+    from bgtasks import registry
+    from bgtasks.discovery import autodiscover
+
+    autodiscover()
+    import_module("bgtasksd.zygote.polling")  # forked workers share it; by name: it imports models
+    return Application(tuple(sorted(registry.names())))
+
+
+def unsafe_to_fork() -> list[str]:
+    """Name what must not be there when a process forks: threads, open database connections."""
+    return [*_threads(), *_open_connections()]
+
+
+def _threads() -> list[str]:
+    count = thread_count()
+    if count == 1:
+        return []
+    names = [thread.name for thread in _other_threads()]
+    return [f"thread {name}" for name in names] or [f"{count - 1} threads that Python does not know"]
+
+
+def _other_threads() -> list[Any]:
+    # the module is loaded by Django in any case; nothing here starts a thread
+    import threading
+
+    return [thread for thread in threading.enumerate() if thread is not threading.main_thread()]
+
+
+def _open_connections() -> list[str]:
+    from django.db import connections
+
+    return [f"database connection {each.alias}" for each in connections.all() if each.connection is not None]
+
+
+def keep_shared() -> None:
+    """Keep what is loaded in memory that forked workers share: the collector no longer writes to it."""
+    gc.collect()
+    gc.freeze()

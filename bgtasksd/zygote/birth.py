@@ -1,0 +1,21 @@
+"""What a new worker is told about itself. Nothing happens here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Birth:
+    """What a new worker is told about itself."""
+
+    slot: int
+    generation: int
+    worker: str
+    page: int
+    supervisor: int
+    descriptors: Sequence[int]
+    """Its end of the line, the scoreboard, its dump file."""
+    closing: Sequence[int]
+    """What was the zygote's."""

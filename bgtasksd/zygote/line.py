@@ -1,0 +1,90 @@
+"""The worker's line to its supervisor: messages and signals noted, waited for, and passed on."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+from collections.abc import Callable
+from typing import Any
+
+from bgtasksd.children.channel import Channel, ChannelClosed
+from bgtasksd.scoreboard import Page, Reason
+
+
+def _nobody(*told: object) -> None:
+    """Stand for a loop that is not there yet."""
+
+
+class Line:
+    """One end of the channel, the wakeup pipe, and the worker's page with the order in it."""
+
+    def __init__(self, channel: Channel, page: Page) -> None:
+        self.channel = channel
+        self.page = page
+        self.pid = os.getpid()
+        self.is_open = True
+        self.drain_reason = ""
+        """Why to take no more tasks; set by a signal handler, too."""
+        self.granted = ""
+        """The limit for which the supervisor lets this worker leave."""
+        self.on_drain: Callable[[str], None] = _nobody
+        self.on_order: Callable[[int, Reason], None] = _nobody
+        self._wakeup: tuple[int, int] = (-1, -1)
+
+    def listen(self) -> None:
+        """Have signals wake whoever waits."""
+        self._wakeup = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(self._wakeup[1], warn_on_full_buffer=False)
+
+    def send(self, kind: str, **fields: Any) -> None:
+        """Tell the supervisor something; when it does not listen, that is its loss."""
+        if self.is_open:
+            self.channel.send(kind, **fields)
+
+    def wait(self, seconds: float) -> None:
+        """Sleep until a message or a signal comes, or the time is over."""
+        sources = [self._wakeup[0], self.channel] if self.is_open else [self._wakeup[0]]
+        ready, _, _ = select.select(sources, [], [], max(0.0, seconds))
+        if self._wakeup[0] in ready:
+            self._empty_wakeup()
+        self.read()
+
+    def _empty_wakeup(self) -> None:
+        try:
+            while len(os.read(self._wakeup[0], 4096)) == 4096:
+                pass
+        except BlockingIOError:
+            pass
+
+    def read(self) -> None:
+        """Act on the messages that have come."""
+        while self.is_open:
+            try:
+                received = self.channel.receive()
+            except ChannelClosed:
+                self.is_open = False
+                self.drain("stopped")
+                return
+            if received is None:
+                return
+            self._act_on(received[0])
+
+    def _act_on(self, message: dict[str, Any]) -> None:
+        if message["kind"] == "drain":
+            self.drain(message.get("reason", "stopped"))
+        elif message["kind"] == "retire":
+            self.granted = message["reason"]
+        # "wake" needs no more than to have ended the wait
+
+    def drain(self, reason: str) -> None:
+        """Take no more tasks. Called from a signal handler: plain attributes only."""
+        if not self.drain_reason:
+            self.drain_reason = reason
+        self.on_drain(self.drain_reason)
+
+    def obey(self) -> None:
+        """Interrupt the task that the order in the page names. Called from a signal handler."""
+        order = self.page.order()
+        if order is not None:
+            self.on_order(*order)

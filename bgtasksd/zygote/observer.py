@@ -1,0 +1,79 @@
+"""The observer that writes what the polling loop does into the worker's page."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from bgtasks import registry
+from bgtasks.queue.types import Claim, Outcome, Result
+from bgtasks.worker import Observer
+from bgtasksd.scoreboard import Record, WorkState
+from bgtasksd.zygote.line import Line
+
+
+class SlotObserver(Observer):
+    """Keeps the record; the page's reader may look, or the process die, at any moment."""
+
+    def __init__(self, line: Line, max_run_time: float | None) -> None:
+        self.line = line
+        self.page = line.page
+        self.max_run_time = max_run_time
+        self.counter = 0
+        self.counts = [0, 0, 0, 0]
+        """Done, failed, retried, cancelled."""
+        self.record = Record(WorkState.IDLE)
+
+    def started(self, claim: Claim, sequence: int) -> None:
+        """Name the task before anything of it is touched: what kills the worker must be known."""
+        now = time.monotonic()
+        limit = self._limit(claim)
+        self._write(
+            WorkState.BUSY,
+            (sequence, claim.task_id, claim.token, now, now + limit if limit else 0.0),
+            claim.task_name,
+        )
+
+    def finished(self, claim: Claim, outcome: Outcome) -> None:
+        """The body is over: no time limit any more, and the counts move."""
+        self._count(outcome.result)
+        record = self.record
+        task = (record.sequence, record.task_id, record.token, record.started_at, 0.0)
+        self._write(WorkState.FINISHING, task, record.task_name)
+
+    def settled(self, outcomes: Sequence[Outcome]) -> None:
+        """What was held is written down."""
+        self.idle()
+
+    def idle(self) -> None:
+        """Nothing is held."""
+        self._write(WorkState.IDLE, (self.record.sequence, 0, 0, 0.0, 0.0), "")
+
+    def turned(self) -> None:
+        """The loop moves; the only place where a busy worker hears its supervisor."""
+        self.counter += 1
+        record = self.record
+        task = (record.sequence, record.task_id, record.token, record.started_at, record.deadline)
+        self._write(record.state, task, record.task_name)
+        self.line.read()
+
+    def _limit(self, claim: Claim) -> float | None:
+        """Return the time limit: the row's, the decorator's, else this daemon's."""
+        task = registry.get(claim.task_name)
+        for own in (claim.max_run_time, task.options.max_run_time if task else None):
+            if own is not None:
+                return float(own)
+        return self.max_run_time
+
+    def _count(self, result: Result) -> None:
+        if result in (Result.SUCCESSFUL, Result.SETTLED):
+            self.counts[0] += 1
+        elif result in (Result.RETRY, Result.FAILED):
+            self.counts[1] += 1
+            self.counts[2] += result is Result.RETRY
+        elif result is Result.CANCELLED:
+            self.counts[3] += 1
+
+    def _write(self, state: WorkState, task: tuple[int, int, int, float, float], name: str) -> None:
+        self.record = Record(state, self.counter, *task, *self.counts, name)
+        self.page.write(self.record)

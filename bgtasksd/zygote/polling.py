@@ -1,0 +1,87 @@
+"""The polling loop of `bgtasks` in a slot: its limits ask before leaving, its observer writes the page."""
+
+from __future__ import annotations
+
+from bgtasks import exceptions, execution
+from bgtasks.limits import Limits
+from bgtasks.queue.types import Holder
+from bgtasks.worker import Worker
+from bgtasksd.options import Options
+from bgtasksd.scoreboard import Reason
+from bgtasksd.zygote.birth import Birth
+from bgtasksd.zygote.line import Line
+from bgtasksd.zygote.observer import SlotObserver
+
+INTERRUPTIONS: dict[Reason, type[exceptions.TaskInterruption]] = {
+    Reason.TIME_LIMIT: exceptions.TaskTimeout,
+    Reason.STOP: exceptions.TaskInterrupted,
+    Reason.CANCELLED: exceptions.TaskCancelled,
+    Reason.CLAIM_LOST: exceptions.ClaimLost,
+}
+
+
+class GatedLimits(Limits):
+    """Limits that ask before the worker leaves, so that never all workers leave at once."""
+
+    line: Line
+    asked = ""
+
+    def reached(self) -> str:
+        """Return the limit once the supervisor lets this worker go. A count is obeyed at once: no further task."""
+        reason = super().reached()
+        if reason == "max_tasks":
+            return reason
+        if reason:
+            self.ask(reason)
+        return self.line.granted
+
+    def ask(self, reason: str) -> None:
+        """Tell the supervisor that this worker has reached a limit; once."""
+        if not self.asked:
+            self.asked = reason
+            self.line.send("limit", reason=reason)
+
+    def remaining(self) -> float:
+        """Return the seconds until time alone reaches a limit; once asked for, the answer wakes the worker."""
+        return float("inf") if self.asked else super().remaining()
+
+
+class Polling:
+    """The loop of `bgtasks`, and the wait for the leave of a worker that has done its count."""
+
+    def __init__(self, worker: Worker, limits: GatedLimits, observer: SlotObserver, line: Line) -> None:
+        self.worker = worker
+        self.limits = limits
+        self.observer = observer
+        self.line = line
+
+    def run(self) -> str:
+        """Run tasks until told to leave; return why."""
+        reason = self.worker.run()
+        if reason == "max_tasks":
+            self.limits.ask(reason)
+            while not self.line.granted and not self.line.drain_reason:
+                self.line.wait(1.0)
+                self.observer.turned()
+        return reason
+
+
+def make_polling(birth: Birth, options: Options, line: Line) -> Polling:
+    """Return the loop for this slot."""
+    observer = SlotObserver(line, options.max_run_time)
+    wanted = GatedLimits(options.max_age, options.max_tasks, options.max_memory)
+    limits = wanted.drawn(slot=birth.slot - 1, of=options.workers)
+    assert isinstance(limits, GatedLimits)
+    limits.line = line
+    worker = Worker(
+        Holder(name=birth.worker, lease=options.lease, queues=options.queues),
+        limits=limits,
+        observer=observer,
+        wait=line.wait,
+        poll_interval=options.sleep,
+    )
+    line.on_drain = worker.drain
+    line.on_order = lambda sequence, reason: execution.interrupt(sequence, INTERRUPTIONS[reason])
+    if line.drain_reason:
+        worker.drain(line.drain_reason)
+    return Polling(worker, limits, observer, line)
