@@ -35,7 +35,7 @@ def refusals() -> list[CheckMessage]:
 
 @register(TAG)
 def check_settings(**kwargs: Any) -> list[CheckMessage]:
-    """E001, E002, E006: settings that cannot be. W002, W008: heritage settings that are not looked at."""
+    """E001, E002, E006: settings that cannot be. W002, W004, W008: settings that surprise."""
     found = [_message(Error, problem.text, problem.hint, problem.check) for problem in conf.problems()]
     return [*(found or _database()), *_shadowed(), *_without_effect()]
 
@@ -43,9 +43,13 @@ def check_settings(**kwargs: Any) -> list[CheckMessage]:
 def _database() -> Iterator[CheckMessage]:
     alias = conf.current().database
     if alias not in settings.DATABASES:
+        text = f"BGTASKS['DATABASE'] is {alias!r}, which is not in DATABASES"
         known = ", ".join(settings.DATABASES)
-        text, hint = f"BGTASKS['DATABASE'] is {alias!r}, which is not in DATABASES", f"There are: {known}. Write: "
-        yield _message(Error, text, f"{hint}BGTASKS['DATABASE'] = 'default'", "E002")
+        yield _message(Error, text, f"There are: {known}. Write: BGTASKS['DATABASE'] = 'default'", "E002")
+    elif alias != "default":
+        text = f"Tasks are in the database {alias!r}: a rollback of 'default' does not take back what was enqueued"
+        hint = 'If that is meant, write: SILENCED_SYSTEM_CHECKS = ["bgtasks.W004"]'
+        yield _message(Caution, text, hint, "W004")
 
 
 def _shadowed() -> Iterator[CheckMessage]:

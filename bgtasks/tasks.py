@@ -83,7 +83,7 @@ class BackgroundTask(Generic[P, R]):
         """Store a task that calls the function with these arguments; return it, or the waiting one an action found."""
         task = self._unsaved(args, kwargs, self.options)
         while not _store(task, self.options):
-            found = _waiting_like(task)
+            found = _waiting_like(task, self.options)
             if found is not None:
                 return found
         return task
@@ -175,9 +175,13 @@ def _store(task: Task, options: TaskOptions) -> bool:
     return inserted
 
 
-def _waiting_like(task: Task) -> Task | None:
-    """Return the waiting task that stood in the way of this one, if it is still there."""
-    alike = type(task).objects.filter(task_hash=task.task_hash, locked_by=None)
+def _waiting_like(task: Task, options: TaskOptions) -> Task | None:
+    """Return the waiting task that stood in the way of this one, if no worker has taken it meanwhile."""
+    from bgtasks.queue import claims  # imports models
+
+    alike = type(task).objects.using(claims.alias()).filter(task_hash=task.task_hash, locked_by=None)
+    if options.queue is not None:
+        alike = alike.filter(queue=options.queue)
     return alike.order_by("id").first()
 
 
@@ -211,10 +215,10 @@ def background(
         return _decorate(name, None, {})
     refuse_unknown(options, DecoratorOptions.__annotations__, "background()")
     given = {"schedule": schedule, "queue": queue, "remove_existing_tasks": remove_existing_tasks, **options}
-    return partial(_decorate, name=name, given=given)
+    return partial(_decorate, name=name, options=given)
 
 
-def _decorate(function: Any, name: str | None, given: dict[str, Any]) -> BackgroundTask[..., Any]:
+def _decorate(function: Any, name: str | None, options: dict[str, Any]) -> BackgroundTask[..., Any]:
     """Make a task of a function, and register it."""
     if isinstance(function, BackgroundTask):
         function = function.task_function
@@ -226,7 +230,9 @@ def _decorate(function: Any, name: str | None, given: dict[str, Any]) -> Backgro
         read_text(255)(name)
     except (TypeError, ValueError) as error:
         raise type(error)(f"background(): name={name!r}: {error}") from None
-    task = BackgroundTask(name, function, changed(TaskOptions(), given, name))
+    given = dict(options)
+    below = changed(TaskOptions(), {"priority": given.pop("priority", None)}, name)  # the schedule's wins over it
+    task = BackgroundTask(name, function, changed(below, given, name))
     registry.register(task)
     return task
 

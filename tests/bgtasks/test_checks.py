@@ -1,0 +1,145 @@
+"""System checks: each id, what it finds, and the line its hint ends in."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.checks import CheckMessage, run_checks
+from django.test import override_settings
+
+from bgtasks import background, checks, registry
+
+
+@pytest.fixture(autouse=True)
+def own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_tasks", {})
+    monkeypatch.setattr(registry, "_sources", {})
+
+
+def found(*, deploy: bool = False, **settings: Any) -> dict[str, CheckMessage]:
+    with override_settings(**settings):
+        messages = run_checks(tags=["bgtasks"], include_deployment_checks=deploy)
+    return {str(message.id): message for message in messages}
+
+
+def hint_of(message: CheckMessage) -> str:
+    return str(message.hint)
+
+
+def test_a_fresh_project_is_silent() -> None:
+    assert found() == {}
+    assert checks.refusals() == []
+
+
+def test_e001_an_unknown_key_with_the_near_one_to_paste() -> None:
+    message = found(BGTASKS={"MAX_ATEMPTS": 3})["bgtasks.E001"]
+    assert hint_of(message).endswith("BGTASKS['MAX_ATTEMPTS'] = 3")
+
+
+def test_e001_a_value_that_cannot_be_with_the_default_to_paste() -> None:
+    message = found(BGTASKS={"MAX_ATTEMPTS": "many"})["bgtasks.E001"]
+    assert "'many'" in message.msg
+    assert hint_of(message).endswith("BGTASKS['MAX_ATTEMPTS'] = 25")
+
+
+def test_e002_an_unknown_database() -> None:
+    message = found(BGTASKS={"DATABASE": "queue"})["bgtasks.E002"]
+    assert hint_of(message).endswith("BGTASKS['DATABASE'] = 'default'")
+
+
+def test_e004_two_functions_with_one_name_refuse_the_start() -> None:
+    def one() -> None: ...
+    def two() -> None: ...
+
+    background(name="same")(one)
+    background(name="same")(two)
+    message = found()["bgtasks.E004"]
+    assert "one" in message.msg
+    assert hint_of(message).endswith('@background(name="same_2")')
+    assert [refusal.id for refusal in checks.refusals()] == ["bgtasks.E004"]
+
+
+def test_e005_a_function_of_the_program_itself() -> None:
+    def work() -> None: ...
+
+    work.__module__ = "__main__"
+    background(work)
+    assert "__main__.work" in found()["bgtasks.E005"].msg
+
+
+def test_w004_tasks_in_another_database_than_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks.settings, "DATABASES", {"default": {}, "queue": {}})
+    assert hint_of(found(BGTASKS={"DATABASE": "queue"})["bgtasks.W004"]).endswith(
+        'SILENCED_SYSTEM_CHECKS = ["bgtasks.W004"]'
+    )
+
+
+@pytest.mark.parametrize("given", [{"LEASE": 2}, {"LEASE": 10, "KILL_GRACE": 10}, {"LEASE": 30, "ORPHAN_TIMEOUT": 25}])
+def test_e006_times_that_contradict_one_another(given: Any) -> None:
+    assert "BGTASKS[" in hint_of(found(BGTASKS=given)["bgtasks.E006"])
+
+
+def test_w002_a_heritage_setting_shadowed() -> None:
+    messages = found(MAX_ATTEMPTS=3, BGTASKS={"MAX_ATTEMPTS": 4})
+    assert hint_of(messages["bgtasks.W002"]).endswith("MAX_ATTEMPTS = 3")
+    assert found(MAX_ATTEMPTS=3, BGTASKS={}) == {}
+
+
+@pytest.mark.parametrize("name", list(checks.WITHOUT_EFFECT))
+def test_w008_a_heritage_setting_without_effect(name: str) -> None:
+    assert name in found(**{name: 4})["bgtasks.W008"].msg
+
+
+def test_w007_a_function_with_a_parameter_the_bare_call_takes() -> None:
+    @background
+    def send(queue: str) -> None: ...
+
+    message = found()["bgtasks.W007"]
+    assert message.level < 40
+    assert hint_of(message).endswith("send.enqueue(queue=...)")
+
+
+def test_w006_history_kept_for_ever_is_a_deployment_s_business() -> None:
+    given = {"KEEP": {"failed": None}}
+    assert "failed" in found(deploy=True, BGTASKS=given)["bgtasks.W006"].msg
+    assert found(BGTASKS=given) == {}
+
+
+@pytest.fixture
+def sqlite(tmp_path: Path) -> dict[str, Any]:
+    path = tmp_path / "db.sqlite3"
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE t (a)")
+    connection.close()
+    return {"ENGINE": "django.db.backends.sqlite3", "NAME": path}
+
+
+def slow_sqlite(database: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> CheckMessage | None:
+    monkeypatch.setattr(checks.settings, "DATABASES", {"default": database})
+    return found(deploy=True).get("bgtasks.W001")
+
+
+def test_w001_sqlite_as_a_fresh_project_has_it(sqlite: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    message = slow_sqlite(sqlite, monkeypatch)
+    assert message is not None
+    _, _, pasted = hint_of(message).partition(" = ")
+    sqlite["OPTIONS"] = eval(pasted)
+    assert slow_sqlite(sqlite, monkeypatch) is None
+
+
+def test_w001_knows_a_file_that_is_in_wal_mode_already(sqlite: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    sqlite["OPTIONS"] = {"transaction_mode": "IMMEDIATE"}
+    assert slow_sqlite(sqlite, monkeypatch) is not None
+    connection = sqlite3.connect(sqlite["NAME"])
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.close()
+    assert slow_sqlite(sqlite, monkeypatch) is None
+
+
+def test_every_hint_can_be_acted_upon_and_every_id_is_known() -> None:
+    text = Path(checks.__file__).read_text() + Path(checks.conf.__file__).read_text()
+    for check in ("E001", "E002", "E004", "E005", "E006", "E007", "W001", "W002", "W004", "W006", "W007", "W008"):
+        assert check in text
