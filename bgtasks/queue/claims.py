@@ -1,10 +1,10 @@
 """Who may run a task and until when: the door to the queue. Every change of a status is one of these functions.
 
-All but `enqueue…`, `remove_waiting`, `replace_waiting` and `settle` open a transaction of their own.
+All but `enqueue…`, `remove_waiting`, `replace_waiting`, `settle` and what people do to tasks (`verbs`) open a transaction of their own.
 """
 
 from bgtasks.queue.attempts import announce, unannounced
-from bgtasks.queue.engines import alias, atomic
+from bgtasks.queue.engines import alias, as_datetime, atomic
 from bgtasks.queue.enqueueing import (
     enqueue,
     enqueue_unless_waiting,
@@ -23,6 +23,7 @@ from bgtasks.queue.workers import forget, register, workers_of_this_boot
 __all__ = [
     "alias",
     "announce",
+    "as_datetime",
     "atomic",
     "cancel",
     "change_priority",

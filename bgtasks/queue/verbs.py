@@ -1,4 +1,6 @@
-"""What people do to tasks: cancel, run now, raise or lower, retry, delete. Each is one transaction."""
+"""What people do to tasks: cancel, run now, raise or lower, retry, delete. Each is one transaction,
+or a part of the caller's: the admin works inside of one, and so does everything under ATOMIC_REQUESTS.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,7 @@ def cancel(task_id: int) -> bool:
     """End a waiting task as cancelled; ask for the end of a running one. False: there is no such live task."""
     db = engine()
     token = new_token()
-    with db.transaction() as cursor:
+    with db.joined() as cursor:
         # Twice: it may change from waiting to running, or back, between the two statements.
         for _ in range(2):
             if db.execute(cursor, TAKE, id=task_id, token=token).rowcount:
@@ -47,7 +49,7 @@ def cancel(task_id: int) -> bool:
 def run_now(ids: Iterable[int]) -> int:
     """Make waiting tasks ready, whatever their time was; return how many."""
     db = engine()
-    with db.transaction() as cursor:
+    with db.joined() as cursor:
         waiting = _locked(db, cursor, ids)
         if waiting:
             db.execute(cursor, RUN_NOW.format(now=db.now, ids=id_list(waiting)))
@@ -57,7 +59,7 @@ def run_now(ids: Iterable[int]) -> int:
 def change_priority(ids: Iterable[int], delta: int) -> int:
     """Raise or lower the priority of waiting tasks, within 32 bits; return how many."""
     db = engine()
-    with db.transaction() as cursor:
+    with db.joined() as cursor:
         waiting = _locked(db, cursor, ids)
         if not waiting:
             return 0
@@ -70,7 +72,7 @@ def retry(completed_ids: Iterable[int]) -> int:
     db = engine()
     using = db.connection.alias
     now = database_now()
-    with db.transaction() as cursor:
+    with db.joined() as cursor:
         found = CompletedTask.objects.using(using).select_for_update().filter(id__in=list(completed_ids)).order_by("id")
         backends = dict(found.values_list("id", "backend"))
         for task_id, backend in backends.items():
@@ -82,7 +84,7 @@ def retry(completed_ids: Iterable[int]) -> int:
 def delete_waiting(ids: Iterable[int]) -> int:
     """Delete waiting tasks, and the record of their attempts; return how many. Running ones are left alone."""
     db = engine()
-    with db.transaction() as cursor:
+    with db.joined() as cursor:
         waiting = _locked(db, cursor, ids)
         if waiting:
             db.execute(cursor, DELETE.format(ids=id_list(waiting)))
