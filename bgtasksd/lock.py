@@ -18,7 +18,7 @@ class LockHeld(Exception):
 
 
 class Lock:
-    """The lock of one directory, ours until `release` or the end of the last process that kept the descriptor.
+    """The lock of one directory, ours until `release`, or the end of the last process that kept the descriptor.
 
     Children close `fileno()` after the fork: a surviving worker that kept it would refuse the next start.
     """
@@ -76,6 +76,7 @@ class Lock:
         path = self.directory / PID_NAME
         if self._pid_file_of == os.getpid() and owner_pid(self.directory) == os.getpid():
             path.unlink(missing_ok=True)
+        fcntl.flock(self._descriptor, fcntl.LOCK_UN)  # also for a child that has not yet closed its copy
         os.close(self._descriptor)
 
 

@@ -39,11 +39,18 @@ class Connection:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         self._received = b""
         try:
-            self._wait_at_most()
-            self._socket.connect(str(directory / SOCKET_NAME))
+            self._connect(str(directory / SOCKET_NAME))
         except BaseException:
             self._socket.close()
             raise
+
+    def _connect(self, path: str) -> None:
+        while True:
+            self._wait_at_most()
+            try:
+                return self._socket.connect(path)
+            except BlockingIOError:
+                time.sleep(0.01)  # its queue of newcomers is full at the moment
 
     def __enter__(self) -> Connection:
         return self

@@ -20,7 +20,6 @@ class Notifier:
         self.on_ready: Callable[[], None] | None = None
         """Called once, with the first READY."""
         self._address = "\0" + address[1:] if address.startswith("@") else address
-        self._socket: socket.socket | None = None
         self._status = ""
         self._pinged_at = float("-inf")
 
@@ -67,14 +66,9 @@ class Notifier:
     def _send(self, *lines: str) -> None:
         if not self._address or not lines:
             return
-        if self._socket is None:
-            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
-            self._socket.settimeout(0)
-        try:
-            self._socket.sendto("\n".join(lines).encode(), self._address)
-        except OSError:
-            self._status = ""  # systemd is away or its queue full: say it again next time
-
-    def fileno(self) -> int | None:
-        """Return the descriptor that children close, if there is one."""
-        return None if self._socket is None else self._socket.fileno()
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
+            sender.settimeout(0)
+            try:
+                sender.sendto("\n".join(lines).encode(), self._address)
+            except OSError:
+                self._status = ""  # systemd is away or its queue full: say it again next time

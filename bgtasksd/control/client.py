@@ -12,7 +12,7 @@ from typing import Any
 LONGEST_REQUEST = 64 * 1024
 LONGEST_OUTPUT = 1024 * 1024
 LONGEST_PARTIAL = 5.0
-"""Seconds for the rest of a request that has begun, and for reading an answer."""
+"""Seconds without progress, for the rest of a request that has begun and for reading the answers."""
 
 
 class ClientGone(Exception):
@@ -106,5 +106,4 @@ class Client:
 
     def deadline(self) -> float | None:
         """Return when its patience ends, on the monotonic clock; a silent client has no deadline."""
-        is_stuck = self._output or (self._input and not self.has_request)
-        return self._stuck_since + LONGEST_PARTIAL if is_stuck else None
+        return self._stuck_since + LONGEST_PARTIAL if self._output or self._input else None
