@@ -1,7 +1,19 @@
 """Run one claimed task and decide how it ended. What is written for it is the business of the queue."""
 
-from bgtasks.execution.body import interrupt
-from bgtasks.execution.outcomes import outcome_of
-from bgtasks.execution.running import execute, run_time_limit
+from bgtasks.execution.body import EXIT_OF_A_COPY, interrupt
+from bgtasks.execution.connections import close_connections, tidy_connections
+from bgtasks.execution.outcomes import OWN_FRAMES, outcome_of
+from bgtasks.execution.running import execute, max_attempts, run_time_limit, task_of
 
-__all__ = ["execute", "interrupt", "outcome_of", "run_time_limit"]
+__all__ = [
+    "EXIT_OF_A_COPY",
+    "OWN_FRAMES",
+    "close_connections",
+    "execute",
+    "interrupt",
+    "max_attempts",
+    "outcome_of",
+    "run_time_limit",
+    "task_of",
+    "tidy_connections",
+]

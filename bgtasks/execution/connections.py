@@ -36,6 +36,13 @@ def _has_open_transaction(connection: Any) -> bool:
     if connection.in_atomic_block or not connection.autocommit:
         return True
     driver = connection.connection
+    try:
+        return _is_in_transaction(driver)
+    except Exception:  # noqa: BLE001 - a connection that cannot even say this is given up like one with a transaction
+        return True
+
+
+def _is_in_transaction(driver: Any) -> bool:
     # The attribute of sqlite3; then the one of psycopg, where 0 is idle. mysqlclient cannot tell without asking.
     return bool(
         getattr(driver, "in_transaction", False) or getattr(getattr(driver, "info", None), "transaction_status", 0)

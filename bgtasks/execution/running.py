@@ -11,11 +11,11 @@ from django.db import reset_queries, transaction
 
 from bgtasks import conf, registry
 from bgtasks.arguments import decode
-from bgtasks.exceptions import BackgroundTaskError, ClaimLost, TaskInterruption
+from bgtasks.exceptions import BackgroundTaskError, TaskInterruption
 from bgtasks.execution.body import call
 from bgtasks.execution.connections import close_connections
 from bgtasks.execution.outcomes import error_text, interruption_behind, outcome_of
-from bgtasks.queue.types import Claim, Holder, Outcome, Result
+from bgtasks.queue.types import Claim, Outcome, Result
 from bgtasks.tasks import BackgroundTask
 
 logger = logging.getLogger("bgtasks.execution")
@@ -57,11 +57,14 @@ def _run_atomically(claim: Claim, task: BackgroundTask[..., Any], sequence: int,
     committed: list[bool] = []
     outcome = None
     try:
-        with transaction.atomic(using=claims.alias()):
+        with claims.atomic():
             transaction.on_commit(lambda: committed.append(True), using=claims.alias())
             outcome = _call(claim, task, sequence, started_at)
-            if claims.turn([outcome], 0, Holder(claim.locked_by, lease=0)).lost:
-                raise ClaimLost(ClaimLost.__doc__)
+            if claims.settle([outcome]):
+                # Rolled back, the row may be ours again: an ordinary failure is written if so, and is void otherwise.
+                raise BackgroundTaskError(
+                    "the task was taken over or deleted while it ran; its effects are rolled back"
+                )
     except BaseException:
         if outcome is None or not committed:
             raise
@@ -84,7 +87,7 @@ def _failed(error: BaseException, claim: Claim, started_at: float) -> Outcome:
             duration=duration,
             max_attempts=max_attempts(claim),
             backoff=backoff,
-            task=_task_as_it_is(claim),
+            task=lambda text: task_of(claim, text),
         )
     except BaseException as second:  # noqa: BLE001 - settings that became wrong must not lose the outcome
         logger.error("task=%s the settings in force cannot be read: %s", claim.task_id, error_text(second))
@@ -109,13 +112,10 @@ def run_time_limit(claim: Claim) -> float | None:
     return conf.current().max_run_time or None
 
 
-def _task_as_it_is(claim: Claim) -> Any:
-    """Return a function that makes the Task a backoff function sees: this attempt counted, its error recorded."""
+def task_of(claim: Claim, error: str | None = None) -> Any:
+    """Return the Task as it was claimed, this attempt counted; with `error` recorded, if there is one."""
+    from bgtasks.models import Task  # models exist only once the app registry is ready
 
-    def make(error: str) -> Any:
-        from bgtasks.models import Task  # models exist only once the app registry is ready
-
-        names = {field.attname for field in Task._meta.concrete_fields} - {"claim_order", "last_error"}
-        return Task(**{name: value for name, value in claim.row.items() if name in names}, last_error=error)
-
-    return make
+    names = {field.attname for field in Task._meta.concrete_fields} - {"claim_order"}
+    values = {name: value for name, value in claim.row.items() if name in names}
+    return Task(**values) if error is None else Task(**{**values, "last_error": error})

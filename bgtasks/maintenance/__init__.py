@@ -1,0 +1,6 @@
+"""What a host owes the queue besides running tasks: renew, release, stage, reclaim, bury, prune, sample."""
+
+from bgtasks.maintenance.contact import Contact
+from bgtasks.maintenance.rounds import Maintenance, Report
+
+__all__ = ["Contact", "Maintenance", "Report"]

@@ -1,0 +1,199 @@
+"""Which duty is due when, in which order, and what to do when the database is away. Runs no code of the application."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db import Error
+
+from bgtasks.execution import close_connections
+from bgtasks.maintenance.burial import Burial
+from bgtasks.maintenance.contact import Contact
+from bgtasks.queue import claims
+from bgtasks.queue.types import Death, Release, Renewal
+
+logger = logging.getLogger("bgtasks.maintenance")
+
+PRUNE_INTERVAL = 60.0
+BURY_INTERVAL = 10.0
+SAMPLE_INTERVAL = 5.0
+LONGEST_PAUSE = 5.0
+"""Seconds between two tries to reach a database that is away."""
+
+
+@dataclass
+class Report:
+    """What one round did."""
+
+    is_database_up: bool = True
+    error: str = ""
+    renewal: Renewal | None = None
+    """What this host's workers hold by the table; None if the leases were not renewed in this round."""
+    accounted: list[str] = field(default_factory=list)
+    """Workers whose reported deaths are accounted for."""
+    releases: list[Release] = field(default_factory=list)
+    """What became of the tasks of workers that died, here or elsewhere."""
+    staged: int = 0
+    pruned: int = 0
+    queues: list[dict[str, Any]] | None = None
+    """Figures of the queues; None if they were not sampled in this round."""
+
+    @property
+    def has_made_ready(self) -> bool:
+        """Say whether there may be something new to claim."""
+        return self.staged > 0 or any(one.retried or one.given_back for one in self.releases)
+
+
+@dataclass
+class Duty:
+    """One thing to do every so often."""
+
+    run: Callable[[Report], float | None]
+    """Does it, and returns the seconds until it is to be done again if these are not the interval."""
+    interval: float
+    due_at: float = 0.0
+
+
+class Maintenance:
+    """The duties of one host, or of one stand-alone worker."""
+
+    def __init__(
+        self,
+        holders: Callable[[], Sequence[str]],
+        *,
+        lease: float,
+        renewal: float | None = None,
+        poll_interval: float = 5.0,
+        burial: Burial | None = None,
+        sample: Callable[[], list[dict[str, Any]]] | None = None,
+    ) -> None:
+        self.holders = holders
+        """The living workers whose leases are ours to renew."""
+        self.renewal = renewal or lease
+        """How long a renewed claim lasts; it is a lease unless nobody renews it while the task runs."""
+        self.contact = Contact(lease)
+        self.burial = burial or Burial()
+        self.sample = sample
+        self.deaths: list[Death] = []
+        self.failures = 0
+        self.retry_at = 0.0
+        self.renewed_at: float | None = None
+        """Monotonic; None: never."""
+        self.duties = [
+            Duty(self.renew, lease / 3),
+            Duty(self.release, float("inf")),
+            Duty(self.stage, poll_interval),
+            Duty(self.reclaim, lease / 3),
+            Duty(self.bury, BURY_INTERVAL),
+            Duty(self.prune, PRUNE_INTERVAL),
+        ]
+        if sample is not None:
+            self.duties.append(Duty(self.take_sample, SAMPLE_INTERVAL))
+
+    def run_due(self, now: float | None = None) -> Report:
+        """Do what is due, in order. With the database away nothing is lost: it is all due again a little later."""
+        now = time.monotonic() if now is None else now
+        report = Report(is_database_up=self.failures == 0)
+        if now < self.retry_at:
+            return report
+        for duty in self.duties:
+            if duty.due_at <= now and not self._do(duty, now, report):
+                break
+        return report
+
+    def seconds_until_next(self, now: float | None = None) -> float:
+        """Return how long nothing is due."""
+        now = time.monotonic() if now is None else now
+        return max(0.0, self.retry_at - now, min(duty.due_at for duty in self.duties) - now)
+
+    def report_death(self, death: Death) -> None:
+        """Remember a worker confirmed dead, to be accounted for in the next round, or in the first that succeeds."""
+        self.deaths.append(death)
+        self.duties[1].due_at = 0.0
+
+    def _do(self, duty: Duty, now: float, report: Report) -> bool:
+        """Do one duty; return False if the database is away."""
+        try:
+            seconds = duty.run(report)
+        except Error as error:
+            self._note_failure(error, now, report)
+            return False
+        except Exception:
+            logger.exception("duty=%s failed; the others go on", duty.run.__name__)
+            seconds = None
+        else:
+            self._note_success(report)
+        wait = duty.interval * random.uniform(0.9, 1.0) if seconds is None else seconds  # noqa: S311 - no secret
+        duty.due_at = now + wait
+        return True
+
+    def _note_failure(self, error: Error, now: float, report: Report) -> None:
+        self.contact.lost()
+        self.failures += 1
+        pause = min(LONGEST_PAUSE, 0.1 * 2.0 ** min(self.failures - 1, 10))
+        self.retry_at = now + pause * random.uniform(0.8, 1.0)  # noqa: S311 - no secret
+        report.is_database_up, report.error = False, f"{type(error).__name__}: {error}".strip()
+        if self.failures == 1:
+            logger.info("database=%s maintenance waits for it: %s", claims.alias(), report.error)
+        close_connections(claims.alias())
+
+    def _note_success(self, report: Report) -> None:
+        report.is_database_up = True
+        self.failures = 0
+
+    # The duties, in their order
+
+    def renew(self, report: Report) -> None:
+        """Renew the leases of our living workers; this is also the write that contact is measured by."""
+        report.renewal = claims.renew(self.holders(), self.renewal)
+        clock = claims.database_now().timestamp()
+        self.renewed_at = time.monotonic()
+        self.contact.succeeded(self.renewed_at, clock)
+
+    def release(self, report: Report) -> None:
+        """Account for the workers reported dead."""
+        while self.deaths:
+            death = self.deaths[0]
+            self._note_release(claims.release(death), death.reason, report)
+            self.deaths.pop(0)
+            report.accounted.append(death.worker)
+
+    def stage(self, report: Report) -> float | None:
+        """Make due tasks ready, and come back when the next one is due."""
+        report.staged = claims.stage()
+        seconds = claims.next_due()
+        return None if seconds is None else min(self.duties[2].interval, max(0.0, seconds))
+
+    def reclaim(self, report: Report) -> None:
+        """Take what other hosts have been silent about for a whole lease, if our own contact is beyond doubt."""
+        if self.contact.is_continuous(time.monotonic()):
+            for release in claims.reclaim(own=self.holders()):
+                self._note_release(release, "its host has been silent for a whole lease", report)
+
+    def bury(self, report: Report) -> None:
+        """Release what workers held whose processes on this host are gone, and that nobody has reported."""
+        spoken_for = {*self.holders(), *(death.worker for death in self.deaths)}
+        for death in self.burial.found(spoken_for, time.monotonic()):
+            self._note_release(claims.release(death), death.reason, report)
+
+    def prune(self, report: Report) -> float | None:
+        """Delete one batch of old history; if there is more, go on soon."""
+        report.pruned = claims.prune()
+        return 1.0 if report.pruned else None
+
+    def take_sample(self, report: Report) -> None:
+        """Read the figures of the queues."""
+        report.queues = self.sample() if self.sample is not None else None
+
+    def _note_release(self, release: Release, reason: str, report: Report) -> None:
+        report.releases.append(release)
+        told = {name: getattr(release, name) for name in ("finished", "retried", "failed", "cancelled", "given_back")}
+        facts = " ".join(f"{name}={','.join(map(str, ids))}" for name, ids in told.items() if ids)
+        if facts:
+            extra = {"event": "release", "worker": release.worker, **told}
+            logger.warning("worker=%s reason=%r %s", release.worker, reason, facts, extra=extra)

@@ -1,0 +1,7 @@
+"""The loop of one worker process: claim, execute, settle. It knows nothing of whoever keeps it alive."""
+
+from bgtasks.worker.loop import Worker
+from bgtasks.worker.observer import Observer
+
+__all__ = ["Observer", "Worker"]
+"""What may be imported from elsewhere."""

@@ -1,0 +1,123 @@
+"""The signals of the heritage, sent after the commit and only where somebody listens: nothing is built otherwise."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from django.db import Error
+from django.utils.module_loading import import_string
+
+from bgtasks import signals
+from bgtasks.exceptions import WorkerDied
+from bgtasks.execution import task_of
+from bgtasks.models import CompletedTask, Task, TaskAttempt
+from bgtasks.queue import claims
+from bgtasks.queue.types import Claim, Outcome, Result, Turn
+from bgtasks.tasks import DBTaskRunner
+from bgtasks.worker.reporting import result_in
+
+logger = logging.getLogger("bgtasks.worker")
+
+DEAD_AT_ONCE = 100
+"""Attempts of dead workers that are announced in one go."""
+
+
+def announce_start(claim: Claim) -> None:
+    """Tell that a function is about to be called."""
+    if signals.task_started.has_listeners(Task):
+        signals.announce(signals.task_started, Task, task=task_of(claim))
+
+
+def announce_outcome(outcome: Outcome, turn: Turn) -> None:
+    """Tell how a run ended, in the heritage's order. A worker whose claim was lost tells nothing."""
+    if not _anybody_listens(outcome) or (outcome.result is Result.RELEASED and outcome.error is None):
+        return
+    result = result_in(turn, outcome)
+    if result is Result.LOST:
+        return
+    try:
+        _announce(outcome, result)
+        _announce_repetition(turn.repeated.get(outcome.claim.task_id))
+    except Error as error:  # the rows to be shown could not be read
+        logger.warning("task=%s its signals were not sent: %s", outcome.claim.task_id, error)
+
+
+def _anybody_listens(outcome: Outcome) -> bool:
+    return (
+        signals.task_finished.has_listeners(Task)
+        or signals.task_successful.has_listeners(Task)
+        or signals.task_created.has_listeners(DBTaskRunner)
+        or (outcome.error is not None and _anybody_hears_failures(type(outcome.error)))
+    )
+
+
+def _anybody_hears_failures(kind: type[BaseException]) -> bool:
+    return (
+        signals.task_error.has_listeners(kind)
+        or signals.task_rescheduled.has_listeners(Task)
+        or signals.task_failed.has_listeners(Task)
+    )
+
+
+def _announce(outcome: Outcome, result: Result) -> None:
+    if result in (Result.SUCCESSFUL, Result.SETTLED):
+        _announce_ending(signals.task_successful, outcome.claim.task_id)
+    elif outcome.error is not None and result in (Result.RETRY, Result.FAILED):
+        task = task_of(outcome.claim, outcome.error_text)
+        _announce_failure(type(outcome.error), task, is_final=result is Result.FAILED)
+    signals.announce(signals.task_finished, Task, task_id=outcome.claim.task_id)
+
+
+def _announce_repetition(task_id: int | None) -> None:
+    if task_id is not None and signals.task_created.has_listeners(DBTaskRunner):
+        repetition = Task.objects.using(claims.alias()).filter(pk=task_id).first()
+        if repetition is not None:
+            signals.announce(signals.task_created, DBTaskRunner, task=repetition)
+
+
+def _announce_failure(kind: type[BaseException], task: Any, *, is_final: bool) -> None:
+    signals.announce(signals.task_error, kind, task=task)
+    if is_final:
+        _announce_ending(signals.task_failed, task.pk)
+    elif signals.task_rescheduled.has_listeners(Task):
+        row = Task.objects.using(claims.alias()).filter(pk=task.pk).first()
+        signals.announce(signals.task_rescheduled, Task, task=row or task)
+
+
+def _announce_ending(signal: Any, task_id: int) -> None:
+    if signal.has_listeners(Task):
+        completed_task = CompletedTask.objects.using(claims.alias()).filter(pk=task_id).first()
+        if completed_task is not None:  # else somebody has put it back into its queue, or pruned it
+            signals.announce(signal, Task, task_id=task_id, completed_task=completed_task)
+
+
+def announce_the_dead() -> None:
+    """Tell of the attempts that maintenance recorded for workers that died: it runs no receiver itself."""
+    if not (_anybody_hears_failures(WorkerDied) or signals.task_finished.has_listeners(Task)):
+        return
+    try:
+        attempts = claims.unannounced(DEAD_AT_ONCE)
+        for attempt in attempts:
+            _announce_attempt(attempt)
+        if attempts:
+            claims.announce([attempt.pk for attempt in attempts])
+    except Error as error:
+        logger.warning("the attempts of dead workers were not announced: %s", error)
+
+
+def _announce_attempt(attempt: TaskAttempt) -> None:
+    task = Task.objects.using(claims.alias()).filter(pk=attempt.task_id).first()
+    completed = CompletedTask.objects.using(claims.alias()).filter(pk=attempt.task_id).first()
+    shown = task or completed
+    if shown is not None:
+        _announce_failure(_class_of(attempt.exception), shown, is_final=task is None)
+    signals.announce(signals.task_finished, Task, task_id=attempt.task_id)
+
+
+def _class_of(dotted: str) -> type[BaseException]:
+    try:
+        found = import_string(dotted)
+    except ImportError:
+        return WorkerDied
+    return found if isinstance(found, type) and issubclass(found, BaseException) else WorkerDied

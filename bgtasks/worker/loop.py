@@ -1,0 +1,209 @@
+"""The loop: turn, execute, rest, leave. One task at a time, one thread, and an end only between two tasks."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import os
+import random
+import time
+from collections.abc import Callable
+
+from django.db import close_old_connections
+
+from bgtasks import output, registry
+from bgtasks.environment import Environment
+from bgtasks.execution import EXIT_OF_A_COPY, close_connections, execute, tidy_connections
+from bgtasks.limits import Limits
+from bgtasks.queue import claims
+from bgtasks.queue.types import Claim, Holder, Outcome, Result
+from bgtasks.worker.announcing import announce_outcome, announce_start, announce_the_dead
+from bgtasks.worker.observer import Observer
+from bgtasks.worker.registration import knowing, process_of
+from bgtasks.worker.reporting import report_leftovers, report_outcome
+
+logger = logging.getLogger("bgtasks.worker")
+
+SEQUENCES = itertools.count(1)
+"""Never used twice in a process: by them a task is interrupted, and a late interrupt is void."""
+LONGEST_PAUSE = 5.0
+"""Seconds between two tries to reach a database that is away."""
+
+
+class Worker:
+    """Runs tasks until it is told to drain or has done enough."""
+
+    def __init__(
+        self,
+        holder: Holder,
+        *,
+        limits: Limits | None = None,
+        observer: Observer | None = None,
+        wait: Callable[[float], None] = time.sleep,
+        poll_interval: float = 5.0,
+    ) -> None:
+        self.holder = holder
+        self.limits = limits or Limits()
+        self.observer = observer or Observer()
+        self.wait = wait
+        """Sleeps at most that many seconds; returns early when woken or signalled."""
+        self.poll_interval = poll_interval
+        self.outcomes: list[Outcome] = []
+        """What is over and not yet written."""
+        self.sequence = 0
+        """The number of the task at hand, by which it can be interrupted."""
+        self.asked_to_leave = ""
+        self.limit_reached = ""
+        self.gives_up = False
+        self.failures = 0
+        """Turns in a row that the database refused."""
+        self.is_registered = False
+        self.announced_at = 0.0
+        self.environment: Environment
+
+    def run(self) -> str:
+        """Claim, execute, settle; until told to drain or a limit is reached. Return why it left."""
+        self.environment = Environment()
+        while not self.is_finished():
+            claimed = self.turn()  # settles what is done and claims what is next
+            for claim in claimed:
+                self.outcomes.append(self.execute(claim))
+            if not claimed:
+                self.rest()
+        self.leave()  # settles the rest, gives back what was not started
+        return self.asked_to_leave or self.limit_reached
+
+    def drain(self, reason: str = "stopped") -> None:
+        """Finish the task at hand and leave. Safe in a signal handler: it only sets an attribute."""
+        self.asked_to_leave = self.asked_to_leave or reason
+
+    def give_up(self) -> None:
+        """Leave even if an outcome could not be written: its task will run again when its lease ends."""
+        self.gives_up = True
+
+    def is_finished(self) -> bool:
+        """Say whether there is a reason to leave. What `drain` sets meanwhile is never overwritten."""
+        if not self.asked_to_leave and not self.limit_reached:
+            self.limit_reached = self.limits.reached()
+        return bool(self.asked_to_leave or self.limit_reached)
+
+    def turn(self) -> list[Claim]:
+        """Settle and claim in one transaction. If the database refuses, keep the outcomes for the next turn."""
+        self.leave_if_a_copy()
+        self.observer.turned()
+        want = 0 if self.is_finished() else 1
+        try:
+            self.register()
+            turn = claims.turn(self.outcomes, want, self.holder)
+        except Exception as error:  # noqa: BLE001 - whatever it is, outcomes are kept and the worker lives
+            self.note_failure(error)
+            return []
+        self.note_contact()
+        settled, self.outcomes = self.outcomes, []
+        self.observer.settled(settled)
+        self.observer.claimed(turn.claims)
+        for outcome in settled:
+            report_outcome(outcome, turn, self.holder.name)
+            announce_outcome(outcome, turn)
+        return turn.claims
+
+    def execute(self, claim: Claim) -> Outcome:
+        """Run one claimed task, and clean up behind it. One that cannot be run here goes back untouched."""
+        self.sequence = next(SEQUENCES)  # before the look at `is_finished`: what follows a drain names this task
+        if self.is_finished() or not self.knows(claim):
+            return Outcome(claim, Result.RELEASED, 0.0)
+        self.observer.started(claim, self.sequence)
+        announce_start(claim)
+        outcome = execute(claim, self.sequence)
+        self.observer.finished(claim, outcome)
+        self.limits.tasks += 1
+        self.clean_up(claim)
+        return outcome
+
+    def knows(self, claim: Claim) -> bool:
+        """Say whether the task's function is here; if not, never claim that name again."""
+        if registry.get(claim.task_name) is not None:
+            return True
+        self.holder = knowing(self.holder, claim)
+        return False
+
+    def clean_up(self, claim: Claim) -> None:
+        """Put back what the task changed in this process; with damage that cannot be put right, leave."""
+        self.leave_if_a_copy()
+        changed = self.environment.restore()
+        closed = tidy_connections()
+        if changed:
+            self.observer.restored(changed)
+        report_leftovers(claim, changed, closed, self.environment)
+        if self.environment.damage:
+            self.drain("damaged")
+
+    def leave_if_a_copy(self) -> None:
+        """End a process that a task has forked: there is one worker, and it is not the copy."""
+        if self.environment.is_a_copy():
+            os._exit(EXIT_OF_A_COPY)
+
+    def rest(self) -> None:
+        """Wait for the next look at the queue, or for the database to come back."""
+        self.observer.idle()
+        output.flush_folded()
+        close_old_connections()
+        if not self.failures and time.monotonic() - self.announced_at >= self.poll_interval:
+            self.announced_at = time.monotonic()
+            announce_the_dead()
+        if not self.is_finished():
+            self.wait(min(self.pause(), self.limits.remaining()))
+
+    def pause(self) -> float:
+        """Return how long to wait, with jitter: workers that begin together shall not look together."""
+        seconds = self.poll_interval
+        if self.failures:
+            seconds = min(LONGEST_PAUSE, 0.1 * 2.0 ** min(self.failures - 1, 10))
+        return seconds * random.uniform(0.8, 1.0)  # noqa: S311 - no secret
+
+    def note_failure(self, error: Exception) -> None:
+        """Say once that the database is away, and drop the connection: it may stand anywhere in an answer."""
+        self.failures += 1
+        if self.failures == 1:
+            logger.warning(
+                "database=%s the queue cannot be reached, trying again: %s: %s",
+                claims.alias(), type(error).__name__, str(error).strip(), exc_info=error,
+                extra={"event": "database_away", "worker": self.holder.name},
+            )  # fmt: skip
+        close_connections(claims.alias())
+
+    def note_contact(self) -> None:
+        """Say that the database is back, if it was away."""
+        if self.failures:
+            extra = {"event": "database_back", "worker": self.holder.name}
+            logger.warning("database=%s the queue is back after %s tries", claims.alias(), self.failures, extra=extra)
+        self.failures = 0
+
+    def register(self) -> None:
+        """Tell the others of this worker, once."""
+        if not self.is_registered:
+            if self.failures:  # the row may have been written by a try that nobody confirmed
+                claims.forget(self.holder.name)
+            claims.register(process_of(self.holder))
+            self.is_registered = True
+
+    def leave(self) -> None:
+        """Settle the rest, and forget this worker."""
+        self.settle_the_rest()
+        try:
+            claims.forget(self.holder.name)
+        except Exception as error:  # noqa: BLE001 - the row is found and removed by the next maintenance
+            logger.debug("worker=%s its row stays: %s", self.holder.name, error)
+        output.flush_folded(now=True)
+        close_connections()
+
+    def settle_the_rest(self) -> None:
+        """Try until every outcome is written or somebody is impatient; look once for a claim that nobody confirmed."""
+        is_in_doubt = self.failures > 0
+        while (self.outcomes or is_in_doubt) and not self.gives_up:
+            is_in_doubt = False
+            for claim in self.turn():
+                self.outcomes.append(self.execute(claim))  # which gives it back
+            if self.failures and self.outcomes and not self.gives_up:
+                self.observer.idle()
+                self.wait(self.pause())

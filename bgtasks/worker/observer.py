@@ -1,0 +1,32 @@
+"""What a worker tells of itself while it works. Every method does nothing: override what you need."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bgtasks.queue.types import Claim, Outcome
+
+
+class Observer:
+    """Called by the worker in its own thread; nothing here may raise or block."""
+
+    def turned(self) -> None:
+        """The loop goes on: before each round trip to the database, also before those that fail."""
+
+    def claimed(self, claims: Sequence[Claim]) -> None:
+        """The claims are committed; none of them has been started."""
+
+    def started(self, claim: Claim, sequence: int) -> None:
+        """A task is about to run: nothing of it has been touched, not even its arguments."""
+
+    def finished(self, claim: Claim, outcome: Outcome) -> None:
+        """The task's function is over; its outcome is not written yet."""
+
+    def settled(self, outcomes: Sequence[Outcome]) -> None:
+        """These outcomes are committed, or found to be nobody's business any more."""
+
+    def restored(self, changed: Sequence[str]) -> None:
+        """A task had changed these parts of the process, and they were put back ("signals", "umask", …)."""
+
+    def idle(self) -> None:
+        """There is nothing to do, or the database is away: the worker is going to wait."""
