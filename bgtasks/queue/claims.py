@@ -1,6 +1,7 @@
 """Who may run a task and until when: the door to the queue. Every change of a status is one of these functions.
 
-All but `enqueue…`, `remove_waiting`, `replace_waiting`, `settle` and what people do to tasks (`verbs`) open a transaction of their own.
+All open a transaction of their own but `enqueue…`, `remove_waiting`, `replace_waiting`, `settle` and what people do
+to tasks (`verbs`): these take part in the caller's.
 """
 
 from bgtasks.queue.attempts import announce, unannounced
