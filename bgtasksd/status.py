@@ -118,7 +118,12 @@ def look(directories: Sequence[Path], instance: str, patience: float = PATIENCE)
         seen.append(_look_at(directory, instance, deadline))
         if seen[-1].situation in ("answered", "silent"):
             break
-    return min(seen, key=lambda sight: (_BEST_FIRST.index(sight.situation), not sight.directory.is_dir()))
+    return min(seen, key=lambda sight: (_BEST_FIRST.index(sight.situation), _is_elsewhere(sight)))
+
+
+def _is_elsewhere(sight: Sight) -> bool:
+    """Of places where nothing runs, one that exists is the better one to name."""
+    return sight.situation == "not_running" and not sight.directory.is_dir()
 
 
 def _look_at(directory: Path, instance: str, deadline: float) -> Sight:

@@ -27,7 +27,7 @@ FACTS = """
         old = os.umask(0); os.umask(old)
         stat = open("/proc/self/stat").read().rpartition(")")[2].split()
         print("umask", oct(old), "cwd", os.getcwd(), "leader", os.getsid(0) not in (os.getpid(), int(sys.argv[2])))
-        print("handlers", all(signal.getsignal(s) is signal.SIG_DFL for s in (signal.SIGTERM, signal.SIGTTIN, signal.SIGTTOU)))
+        print("handlers", all(signal.getsignal(s) is signal.SIG_DFL for s in (signal.SIGTERM, signal.SIGTTIN)))
         print("stdin", os.readlink("/proc/self/fd/0"), flush=True)
         report.tell(0, "fine")
         report.tell(70, "too late")

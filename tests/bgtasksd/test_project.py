@@ -57,7 +57,8 @@ def test_pyproject_names_the_settings(here, text, source) -> None:
 
 def test_our_own_table_is_asked_before_those_of_other_tools(here) -> None:
     (here / "pyproject.toml").write_text(
-        '[tool.pytest.ini_options]\nDJANGO_SETTINGS_MODULE = "tests.settings"\n[tool.bgtasks]\nsettings = "shop.settings"'
+        '[tool.pytest.ini_options]\nDJANGO_SETTINGS_MODULE = "tests.settings"\n'
+        '[tool.bgtasks]\nsettings = "shop.settings"'
     )
     assert find_project(None, {}, here).settings == "shop.settings"
 
@@ -118,8 +119,8 @@ def test_nothing_found_names_the_four_ways(here) -> None:
         ('os.environ.setdefault("DJANGO_SETTINGS_MODULE", "a.settings")', "a.settings"),
         ('environ["DJANGO_SETTINGS_MODULE"] = "b.settings"', "b.settings"),
         (
-            "def main():\n    if True:\n        os.environ['DJANGO_SETTINGS_MODULE'] = 'test'\n"
-            "    else:\n        os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'real')",
+            "if True:\n    os.environ['DJANGO_SETTINGS_MODULE'] = 'test'\n"
+            + "else:\n    os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'real')",
             "real",
         ),
         ('os.environ.setdefault("DJANGO_SETTINGS_MODULE", compute())', None),

@@ -78,7 +78,7 @@ def test_the_watchdog_hears_of_turns_no_more_often_than_it_needs(listener) -> No
     for _ in range(100):
         notifier.watchdog()
     assert heard(listening) == ["WATCHDOG=1"]
-    listening.setblocking(False)
+    listening.settimeout(0)
 
     def pinged_again() -> bool:
         notifier.watchdog()

@@ -1,0 +1,411 @@
+"""What is typed, and what is printed: messages end in something to type, exit codes are those of the documentation."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bgtasks import __version__
+from bgtasksd.cli import main
+from bgtasksd.cli.health import text_of
+from bgtasksd.options import TABLE
+from bgtasksd.status import Sight, blank
+from tests.bgtasksd.example import status_facts
+from tests.bgtasksd.serving import served
+
+REPOSITORY = Path(__file__).parents[2]
+SETTINGS = """
+SECRET_KEY = "x"
+INSTALLED_APPS = ["bgtasks"]
+DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": "db.sqlite3"}}
+"""
+MANAGE = 'import os\nos.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings")\n'
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def project(tmp_path) -> Path:
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "manage.py").write_text(MANAGE)
+    write_settings(tmp_path, "")
+    return tmp_path
+
+
+def write_settings(project: Path, more: str) -> None:
+    (project / "shop" / "settings.py").write_text(SETTINGS + more)
+
+
+@pytest.fixture
+def run(project) -> Run:
+    """Return a function that runs `bgtasksd` in the project, without anything of our own environment."""
+
+    def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("BGTASKS", "DJANGO"))}
+        kept |= {"PYTHONPATH": str(REPOSITORY), "BGTASKSD_RUNTIME_DIR": str(project / "run"), **environ}
+        return subprocess.run(
+            [sys.executable, "-m", "bgtasksd", *arguments],
+            cwd=project, env=kept, capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+
+    return run
+
+
+def checked(run: Run, *arguments: str, **environ: str) -> dict[str, Any]:
+    """Return the options and sources that --check-config shows."""
+    ended = run("start", "--check-config", "--json", *arguments, **environ)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    shown: dict[str, Any] = json.loads(ended.stdout)
+    return shown
+
+
+# -- what is typed
+
+
+def test_the_version(capsys) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"bgtasksd {__version__}\n"
+
+
+@pytest.mark.parametrize("verb", ["", "start", "status", "stop"])
+def test_every_verb_has_help_with_examples(capsys, verb) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([verb, "--help"] if verb else ["--help"])
+    told = capsys.readouterr().out
+    assert ended.value.code == 0
+    assert "examples:" in told
+    assert f"bgtasksd {verb}" in told
+
+
+def test_the_help_of_start_names_every_option_with_its_variable(capsys) -> None:
+    with pytest.raises(SystemExit):
+        main(["start", "--help"])
+    told = capsys.readouterr().out.replace("\n", " ")
+    for option in TABLE:
+        assert option.flag in told
+        assert option.variable in told
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["strat"], "did you mean 'start'?"),
+        (["start", "--worker", "4"], "did you mean '--workers'?"),
+        (["start", "--workers", "many"], "'many' is not a whole number"),
+        (["start", "--max-age", "1 fortnight"], "write seconds, or 90s, 5m, 1h30m, 2d"),
+        (["start", "--max-memory", "lots"], "write bytes, or 300M, 1.5G"),
+        (["start", "--log-format", "xml"], "not one of text, json"),
+        (["start", "--queues", ","], "not a list of names"),
+        (["status", "--max-oldest", "x"], "bgtasksd status --help"),
+        (["--quiet"], "bgtasksd --help"),
+        (["--json"], "start, status or stop"),
+    ],
+)
+def test_what_is_not_understood_ends_with_2_and_what_to_type(capsys, arguments, said) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    told = capsys.readouterr()
+    assert said in told.out + told.err
+
+
+def test_errors_are_json_where_json_is_asked_for(capsys) -> None:
+    with pytest.raises(SystemExit):
+        main(["status", "--json", "--max-odlest", "1"])
+    told = json.loads(capsys.readouterr().out)
+    assert told["schema_version"] == 1
+    assert told["error"]["code"] == "usage"
+    assert told["error"]["fix"] == "did you mean '--max-oldest'?"
+
+
+# -- where values come from
+
+
+def test_the_command_line_wins_then_the_environment_then_the_settings(project, run) -> None:
+    write_settings(project, 'BGTASKS = {"MAX_AGE": "1h30m", "WORKERS": 3, "QUEUES": ["a", "b"], "MAX_MEMORY": "300M"}')
+    shown = checked(run, "--workers", "5", BGTASKSD_WORKERS="4", BGTASKSD_QUEUES="mail, web")
+    options, sources = shown["options"], shown["sources"]
+    assert (options["workers"], sources["workers"]) == (5, "--workers")
+    assert (options["queues"], sources["queues"]) == (["mail", "web"], "BGTASKSD_QUEUES")
+    assert (options["max_age"], sources["max_age"]) == (5400.0, "BGTASKS['MAX_AGE']")
+    assert (options["max_memory"], sources["max_memory"]) == (300 * 1024**2, "BGTASKS['MAX_MEMORY']")
+    assert (options["sleep"], sources["sleep"]) == (5.0, "default")
+
+
+def test_every_option_can_be_a_variable_and_a_key(project, run) -> None:
+    keys = {
+        "WORKERS": 3, "QUEUES": ["a"], "SLEEP": 2, "MAX_AGE": 7, "MAX_MEMORY": 2**30, "MAX_TASKS": 9, "MAX_RUN_TIME": 8,
+        "DRAIN_TIMEOUT": 6, "LOG_FILE": "/tmp/x.log", "LOG_FORMAT": "json", "DAEMON": True,
+    }  # fmt: skip
+    assert set(keys) == {option.key for option in TABLE if option.is_key}
+    write_settings(project, f"BGTASKS = {keys!r}")
+    from_settings = checked(run)["options"]
+    write_settings(project, "")
+    variables = {f"BGTASKSD_{key}": "a" if key == "QUEUES" else str(value) for key, value in keys.items()}
+    from_environment = checked(run, **variables)["options"]
+    assert from_settings == from_environment
+    for key, value in keys.items():
+        assert from_settings[key.lower()] == value
+
+
+def test_zero_means_no_limit_and_the_heritage_setting_counts(project, run) -> None:
+    write_settings(project, "MAX_RUN_TIME = 120")
+    options = checked(run, "--max-age", "0", BGTASKSD_MAX_TASKS="0")["options"]
+    assert (options["max_age"], options["max_tasks"], options["max_run_time"]) == (None, None, 120)
+    assert checked(run, "--max-run-time", "0")["options"]["max_run_time"] is None
+    write_settings(project, 'BGTASKS = {"MAX_RUN_TIME": None}')
+    assert checked(run)["options"]["max_run_time"] is None
+
+
+def test_an_empty_variable_gives_nothing(run) -> None:
+    assert checked(run, BGTASKSD_QUEUES="", BGTASKSD_WORKERS="")["sources"]["queues"] == "default"
+
+
+def test_check_config_tells_people_too_and_starts_nothing(project, run) -> None:
+    ended = run("start", "--check-config", "--workers", "2")
+    assert ended.returncode == 0
+    assert "workers        2                              --workers" in ended.stdout.splitlines()
+    assert ended.stdout.endswith("the configuration is good\n")
+    assert list((project / "run").iterdir()) == []
+
+
+def test_the_settings_are_found_and_their_source_is_told(project, run) -> None:
+    below = project / "shop" / "deep"
+    below.mkdir()
+    assert checked(run, "--chdir", str(below))["options"]["settings"] == "shop.settings"
+    assert checked(run, "--settings", "shop.settings")["sources"]["settings"] == "--settings"
+
+
+# -- what is wrong before anything runs
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ('BGTASKS = {"MAX_AGEE": 5}', "Did you mean: BGTASKS['MAX_AGE']"),
+        ('BGTASKS = {"MAX_AGE": "soon"}', "BGTASKS['MAX_AGE']: 'soon' is not a duration"),
+        ('BGTASKS = {"LEASE": 2}', "LEASE"),
+        ("INSTALLED_APPS = []", "add 'bgtasks' to INSTALLED_APPS"),
+    ],
+)
+def test_wrong_settings_end_with_78_and_no_traceback(project, run, more, said) -> None:
+    write_settings(project, more)
+    ended = run("start", "--check-config")
+    assert ended.returncode == 78
+    assert said in ended.stderr
+    assert "shop.settings, found by ./manage.py" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ("import nowhere_to_be_found", "ModuleNotFoundError: No module named 'nowhere_to_be_found'"),
+        ("1 / 0", "ZeroDivisionError"),
+        ("raise SystemExit(3)", "SystemExit: 3"),
+        ("def (", "SyntaxError"),
+    ],
+)
+def test_settings_that_raise_show_the_users_own_traceback(project, run, more, said) -> None:
+    write_settings(project, more)
+    ended = run("start")
+    assert ended.returncode == 78
+    assert said in ended.stderr
+    assert "settings.py" in ended.stderr
+    for machinery in ("importlib", "bgtasksd/", "django/conf", "django/utils"):
+        assert machinery not in ended.stderr
+
+
+def test_settings_that_kill_their_process_are_named(project, run) -> None:
+    write_settings(project, "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+    ended = run("start")
+    assert ended.returncode == 78
+    assert "shop.settings ended with exit code -9" in ended.stderr
+
+
+def test_what_settings_print_is_not_data(project, run) -> None:
+    write_settings(project, 'print("hello from the settings")')
+    assert checked(run)["options"]["workers"] > 0
+
+
+def test_a_missing_settings_module_is_named_without_a_traceback_of_ours(run) -> None:
+    ended = run("start", "--settings", "nowhere.settings")
+    assert ended.returncode == 78
+    assert "No module named 'nowhere'" in ended.stderr
+    assert "bgtasksd/" not in ended.stderr
+
+
+def test_no_project_at_all_ends_with_2_and_four_ways(tmp_path, run) -> None:
+    (tmp_path / "empty" / ".git").mkdir(parents=True)
+    ended = run("start", "--chdir", str(tmp_path / "empty"))
+    assert ended.returncode == 2
+    assert "four ways" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("environ", "said"),
+    [
+        ({"BGTASKSD_MAX_AGE": "soon"}, "BGTASKSD_MAX_AGE: 'soon' is not a duration"),
+        ({"BGTASKSD_INSTANCE": "a/b"}, "instance"),
+        ({"BGTASKSD_DAEMON": "maybe"}, "BGTASKSD_DAEMON"),
+        ({"BGTASKSD_CHDIR": "/nowhere/at/all"}, "No such file"),
+        ({"BGTASKSD_SLEEP": "0"}, "--sleep"),
+        ({"BGTASKSD_RUNTIME_DIR": "/x" * 60}, "107"),
+    ],
+)
+def test_a_wrong_environment_ends_with_78(run, environ, said) -> None:
+    ended = run("start", "--check-config", **environ)
+    assert ended.returncode == 78
+    assert said in ended.stderr
+
+
+# -- what status and stop print
+
+
+def test_status_as_text() -> None:
+    facts = status_facts()
+    facts["started_at"] = "2026-11-21T09:12:04Z"
+    since = datetime.now(UTC) - timedelta(minutes=12)
+    facts["queues"][2]["pause"]["since"] = since.isoformat()
+    clock = datetime(2026, 11, 21, 9, 12, tzinfo=UTC).astimezone().strftime("%H:%M")
+    assert text_of(Sight("answered", Path("/run/x"), facts)).split("\n") == [
+        f"● bgtasksd 1.0.0 running since {clock} (2 h 51 min), pid 4700, mysite.settings",
+        "  workers  2/2 up   1 busy   recycled 3 (2 age, 1 memory)   crashed 0",
+        "  queues   default  96 ready, oldest 3.1 s     mail  32 ready, oldest 4.2 s     "
+        + "reports  PAUSED by ana, 12 min",
+        "  last hr  4,812 done   19 failed (0.4 %)   6 retried   0 reclaimed",
+        "  database postgresql, last contact 0.8 s ago",
+        "  ! mail: oldest task has waited 4.2 s, target 2 s                             bgtasksd scale mail=2",
+    ]
+
+
+def test_status_of_a_daemon_that_knows_little_yet() -> None:
+    facts = {
+        **blank("default", "starting"),
+        "pid": 1,
+        "version": "1.0",
+        "settings": "s",
+        "workers_target": 4,
+        "uptime_s": 0.5,
+    }
+    text = text_of(Sight("answered", Path("/run/x"), facts))
+    assert "starting (0.5 s)" in text
+    assert "0/4 up" in text
+    assert "none known yet" in text
+
+
+def test_a_capped_count_and_a_lost_database_are_told() -> None:
+    facts = status_facts()
+    facts["queues"][0]["ready"] = 10001
+    facts["database"]["reachable"] = False
+    text = text_of(Sight("answered", Path("/run/x"), facts))
+    assert "default  10,000+ ready" in text
+    assert "postgresql, UNREACHABLE, last contact 0.8 s ago" in text
+
+
+@pytest.mark.parametrize("situation", ["not_running", "died", "silent", "forbidden"])
+def test_silence_is_told_in_one_line_that_ends_in_a_command(situation) -> None:
+    text = text_of(Sight(situation, Path("/run/x"), blank("default", "unknown"), 4711))
+    assert "\n" not in text
+    assert "/run/x" in text or "4711" in text
+    assert text.split("  ")[-1].strip().startswith(("bgtasksd start", "kill -QUIT 4711", "sudo bgtasksd status"))
+
+
+def served_status(project: Path, **changes: Any) -> Any:
+    (project / "run").mkdir(exist_ok=True)
+    return served(project / "run", {"status": lambda request: {**status_facts(), **changes}})
+
+
+def test_status_says_it_in_text_json_and_by_its_exit_code(project, run) -> None:
+    with served_status(project):
+        assert run("status").stdout.startswith("● bgtasksd 1.0.0 running")
+        assert json.loads(run("status", "--json").stdout) == status_facts()
+        assert run("status", "-q").stdout == ""
+        assert run("status").returncode == 0
+        assert run("status", "--strict").returncode == 1
+        assert run().stdout.startswith("● bgtasksd 1.0.0 running"), "without a verb, too"
+        passed = run("status", "--json", "--min-workers", "4")
+    assert passed.returncode == 1
+    told = json.loads(passed.stdout)
+    assert (told["state"], told["problems"][0]["code"]) == ("degraded", "workers_too_few")
+
+
+def test_colour_only_where_it_is_forced_or_a_terminal(project, run) -> None:
+    with served_status(project):
+        assert "\x1b[" not in run("status").stdout
+        assert "\x1b[" in run("status", FORCE_COLOR="1").stdout
+        assert "\x1b[" not in run("status", "--no-color", FORCE_COLOR="1").stdout
+
+
+def test_not_running(run) -> None:
+    ended = run("status")
+    assert ended.returncode == 3
+    assert "not running" in ended.stdout
+    assert json.loads(run("status", "--json").stdout)["state"] == "not_running"
+    assert run("status", BGTASKSD_INSTANCE="a/b").returncode == 2
+    stopped = run("stop", "--json")
+    assert stopped.returncode == 3
+    assert json.loads(stopped.stdout)["error"]["code"] == "not_running"
+
+
+def test_without_a_verb_and_a_daemon_the_help_is_shown(run) -> None:
+    ended = run()
+    assert ended.returncode == 0
+    assert "bgtasksd start --workers 4" in ended.stdout
+
+
+def test_a_reader_that_has_gone_is_no_traceback(project) -> None:
+    ended = subprocess.run(
+        f"{sys.executable} -m bgtasksd --runtime-dir {project / 'run'} status --json | true",
+        shell=True, check=False, capture_output=True, text=True, timeout=60, env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+    )  # fmt: skip
+    assert ended.stderr == ""
+
+
+def test_stop_waits_for_the_end_and_says_so(project, run) -> None:
+    (project / "run").mkdir()
+    import threading
+
+    def stop(request: dict[str, Any]) -> dict[str, Any]:
+        threading.Timer(0.2, lambda: loop.todo.put(end)).start()
+        return {"workers": 4, "running": 2, "drain_timeout": 60.0}
+
+    def end() -> None:
+        loop.server.conclude({"given_back": 1})
+        loop.server.close()
+        loop.is_over = True
+
+    commands = {"status": lambda request: status_facts(), "stop": stop}
+    with served(project / "run", commands) as loop:
+        ending = threading.Thread(target=lambda: answers.append(run("stop")))
+        answers: list[subprocess.CompletedProcess[str]] = []
+        ending.start()
+        while not loop.is_over:
+            loop.todo.empty()
+    ending.join()
+    assert answers[0].returncode == 0
+    assert answers[0].stderr == "4 workers, 2 tasks running…\n"
+    assert answers[0].stdout.startswith("stopped in ")
+    assert answers[0].stdout.endswith(" s, 1 task given back\n")
+
+
+def test_stop_gives_up_after_its_timeout(project, run) -> None:
+    (project / "run").mkdir()
+    answer = {"workers": 1, "running": 1, "drain_timeout": 60.0}
+    with served(project / "run", {"status": lambda request: status_facts(), "stop": lambda request: answer}):
+        ended = run("stop", "--timeout", "300ms")
+        as_json = run("stop", "--timeout", "100ms", "--json")
+    assert ended.returncode == 1
+    assert "not stopped after" in ended.stderr
+    assert json.loads(as_json.stdout) == {"stopped": False, "given_back": None}
