@@ -137,8 +137,8 @@ class Task(Request):
         constraints = [models.UniqueConstraint(fields=["unique_key"], name="bgtasks_task_unique_key")]
 
     @classmethod
-    def from_db(cls, db: str | None, field_names: Iterable[str], values: Iterable[Any]) -> Task:
-        task = super().from_db(db, field_names, values)
+    def from_db(cls, db: str | None, field_names: Iterable[str], values: Iterable[Any], **options: Any) -> Task:
+        task = super().from_db(db, field_names, values, **options)
         task.remember()
         return task
 

@@ -37,6 +37,8 @@ class Engine(ABC):
 
     lock: ClassVar[str] = " FOR UPDATE"
     skip_locked: ClassVar[str] = " FOR UPDATE SKIP LOCKED"
+    by_id: ClassVar[str] = ""
+    """Hint after a table's name: find rows by their ids, or a small table is scanned, and locked, from end to end."""
 
     def __init__(self, connection: BaseDatabaseWrapper) -> None:
         self.connection = connection

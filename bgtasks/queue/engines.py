@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
+from datetime import datetime
+from typing import Any
 
 from django.db import connections
 
@@ -29,3 +31,8 @@ def engine() -> Engine:
 def atomic() -> AbstractContextManager[None]:
     """Open the transaction in which a task's body and its settling commit together (`atomic=True`)."""
     return engine().atomic()
+
+
+def as_datetime(value: Any) -> datetime:
+    """Return a time that a raw statement read, as the ORM would give it."""
+    return engine().to_python(value)

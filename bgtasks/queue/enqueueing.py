@@ -9,11 +9,10 @@ from django.db.models.signals import post_migrate
 
 from bgtasks.models import Queue, Task
 from bgtasks.models.tasks import sign_for
-from bgtasks.queue.engine import Engine
+from bgtasks.queue.engine import Engine, Row
 from bgtasks.queue.engines import engine
-from bgtasks.queue.request import request_of
+from bgtasks.queue.request import REQUEST, request_of
 
-WAITING = "status IN (0, 1, 3)"
 MOVE = """
 UPDATE bgtasks_task SET priority = %(priority)s, due_at = NULL, run_at = {run_at},
     status = CASE WHEN {run_at} > {now} THEN 0 ELSE 1 END
@@ -21,6 +20,8 @@ WHERE task_hash = %(hash)s AND status IN (0, 1, 3) {queue}
 """
 FIND = "SELECT id FROM bgtasks_task WHERE task_hash = %(hash)s AND status IN (0, 1, 3) {queue} LIMIT 1"
 REMOVE = "DELETE FROM bgtasks_task WHERE task_hash = %(hash)s AND status IN (0, 1, 3)"
+RUN_AT, UNTIL = Task._meta.get_field("run_at"), Task._meta.get_field("repeat_until")
+UNTIL_AT = REQUEST.index("repeat_until")
 ROUNDS = 5
 """How often two callers may get in each other's way: one inserts, a worker takes it, the next inserts again."""
 
@@ -82,10 +83,8 @@ def _insert(db: Engine, task: Task) -> bool:
     if (db.connection.alias, task.queue) not in _known:
         _make_queue(db, task.queue)
     task.priority_sign = sign_for(task.backend)
-    run_at = task.run_at
-    if run_at is not None:
-        run_at = Task._meta.get_field("run_at").get_prep_value(run_at)
-    inserted = db.insert(request_of(task), run_at)
+    run_at = None if task.run_at is None else RUN_AT.get_prep_value(task.run_at)
+    inserted = db.insert(_request(db, task), run_at)
     if inserted is None:
         return False
     task.id, task.status, task.run_at, task.created_at = inserted
@@ -93,6 +92,14 @@ def _insert(db: Engine, task: Task) -> bool:
     task._state.adding, task._state.db = False, db.connection.alias
     task.remember()
     return True
+
+
+def _request(db: Engine, task: Task) -> Row:
+    row: Row = request_of(task)
+    if task.repeat_until is None:
+        return row
+    until = db.to_database(UNTIL.get_prep_value(task.repeat_until))
+    return (*row[:UNTIL_AT], until, *row[UNTIL_AT + 1 :])
 
 
 def _make_queue(db: Engine, name: str) -> None:
@@ -125,7 +132,7 @@ def _move(db: Engine, task: Task, same_queue_only: bool) -> int:
     run_at = db.now
     if task.run_at is not None:
         run_at = "%(run_at)s"
-        parameters["run_at"] = db.to_database(Task._meta.get_field("run_at").get_prep_value(task.run_at))
+        parameters["run_at"] = db.to_database(RUN_AT.get_prep_value(task.run_at))
     sql = MOVE.format(run_at=run_at, now=db.now, queue=equal)
     with db.connection.cursor() as cursor:
         moved: int = db.execute(cursor, sql, priority=task.priority, **parameters).rowcount

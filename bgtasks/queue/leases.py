@@ -12,7 +12,7 @@ from bgtasks.queue.types import Renewal
 
 # A row locked by its own worker's settling needs no renewal.
 RENEWABLE = "SELECT id FROM bgtasks_task WHERE status = 2 AND locked_by IN {workers} ORDER BY id"
-RENEW = "UPDATE bgtasks_task SET locked_until = {until} WHERE id IN ({ids})"
+RENEW = "UPDATE bgtasks_task {by_id} SET locked_until = {until} WHERE id IN ({ids})"
 HELD = "SELECT id, claim, locked_by, cancel_requested_at FROM bgtasks_task WHERE status = 2 AND locked_by IN {workers}"
 SEEN = "SELECT id FROM bgtasks_workerprocess WHERE name IN {workers} ORDER BY id"
 TOUCH = "UPDATE bgtasks_workerprocess SET last_seen_at = {now} WHERE id IN ({ids})"
@@ -36,7 +36,7 @@ def renew(workers: Sequence[str], lease: float) -> Renewal:
 def _prolong(db: Engine, cursor: Any, workers: str, parameters: dict[str, Any], lease: float) -> None:
     rows = db.execute(cursor, RENEWABLE.format(workers=workers) + db.skip_locked, **parameters).fetchall()
     if rows:
-        sql = RENEW.format(until=db.after("lease"), ids=id_list(rows))
+        sql = RENEW.format(by_id=db.by_id, until=db.after("lease"), ids=id_list(rows))
         db.execute(cursor, sql, lease=db.lasting(lease))
     rows = db.execute(cursor, SEEN.format(workers=workers) + db.skip_locked, **parameters).fetchall()
     if rows:

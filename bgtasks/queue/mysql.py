@@ -17,6 +17,7 @@ from bgtasks.queue.rows import LIVE, SHARED, in_claim_order, names, taken_along
 from bgtasks.queue.types import Holder
 
 DUPLICATE_KEY, DEADLOCK = 1062, 1213
+BY_ID = "FORCE INDEX (PRIMARY)"
 
 INSERT = f"""
 INSERT INTO bgtasks_task ({names(REQUEST, quote="`")}, attempts, crashes, last_error, created_at, run_at, status)
@@ -35,31 +36,34 @@ WHERE status = 1 AND queue = %(queue{at})s AND run_at <= {now} {known}
 ORDER BY claim_order, run_at, id LIMIT %(look)s {lock}
 """
 COLUMNS = names(LIVE, quote="`")
-LOCK_CHOSEN = f"SELECT {COLUMNS}, {{now}} FROM bgtasks_task WHERE id IN {{ids}} AND status = 1 FOR UPDATE SKIP LOCKED"
+LOCK_CHOSEN = f"SELECT {COLUMNS}, {{now}} FROM bgtasks_task {BY_ID} WHERE id IN {{ids}} AND status = 1 FOR UPDATE SKIP LOCKED"
 # The SET list is evaluated from left to right: no column is read after it was written.
-TAKE = """
-UPDATE bgtasks_task SET status = 2, claim = %(token)s, attempts = attempts + 1, locked_by = %(holder)s,
+TAKE = f"""
+UPDATE bgtasks_task {BY_ID} SET status = 2, claim = %(token)s, attempts = attempts + 1, locked_by = %(holder)s,
     locked_at = %(now)s, locked_until = %(until)s,
     unique_key = CASE WHEN unique_key LIKE 'waiting:%%' THEN NULL ELSE unique_key END
-WHERE id IN {ids}
+WHERE id IN {{ids}}
 """
 MARGIN = 8
 """Rows looked at beyond those wanted: what others are taking right now. If they take all, the heads are locked."""
 
-LOCK_CLAIMED = """
-SELECT id, `repeat` FROM bgtasks_task WHERE id IN {ids} AND (id, claim) IN ({claims}) AND status = 2 FOR UPDATE
+LOCK_CLAIMED = f"""
+SELECT id, `repeat` FROM bgtasks_task {BY_ID}
+WHERE id IN {{ids}} AND (id, claim) IN ({{claims}}) AND status = 2 FOR UPDATE
 """
 TO_HISTORY = f"""
 INSERT INTO bgtasks_completedtask ({names(SHARED, quote="`")}, due_at, outcome, result, finished_at, failed_at)
 SELECT {taken_along("%(error)s", "`")}, COALESCE(task.due_at, task.run_at), %(status)s, %(result)s,
     {{now}}, CASE WHEN %(status)s <> 10 THEN {{now}} END
-FROM bgtasks_task AS task WHERE task.id IN {{ids}}
+FROM bgtasks_task AS task {BY_ID} WHERE task.id IN {{ids}}
 """
-FORGET = "DELETE FROM bgtasks_task WHERE id IN {ids}"
+FORGET = f"DELETE task FROM bgtasks_task AS task {BY_ID} WHERE task.id IN {{ids}}"
 
 
 class MySQL(Engine):
     """Columns hold time without a zone: the clock is UTC's, shifted to the connection's zone."""
+
+    by_id = BY_ID
 
     @property
     def now(self) -> str:

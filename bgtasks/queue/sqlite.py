@@ -133,6 +133,7 @@ class SQLite(Engine):
 @contextmanager
 def immediate(connection: Any) -> Iterator[None]:
     """Let the transaction begin with the write lock: one that reads first could not get it any more (SQLITE_BUSY)."""
+    connection.ensure_connection()
     mode, connection.transaction_mode = connection.transaction_mode, "IMMEDIATE"
     try:
         yield

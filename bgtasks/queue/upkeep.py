@@ -14,7 +14,7 @@ from bgtasks.queue.engines import alias, engine
 from bgtasks.queue.rows import id_list
 
 DUE = "SELECT id FROM bgtasks_task WHERE status = 0 AND run_at <= {now} ORDER BY run_at LIMIT %(limit)s"
-STAGE = "UPDATE bgtasks_task SET status = 1 WHERE id IN ({ids})"
+STAGE = "UPDATE bgtasks_task {by_id} SET status = 1 WHERE id IN ({ids})"
 NEXT_DUE = "SELECT (SELECT min(run_at) FROM bgtasks_task WHERE status = 0), {now}"
 # From name to name through the index, however many rows each has.
 QUEUES_IN_USE = """
@@ -36,7 +36,7 @@ def stage(limit: int = 5000) -> int:
     with db.transaction() as cursor:
         rows = db.execute(cursor, DUE.format(now=db.now) + db.skip_locked, limit=limit).fetchall()
         if rows:
-            db.execute(cursor, STAGE.format(ids=id_list(sorted(rows))))
+            db.execute(cursor, STAGE.format(by_id=db.by_id, ids=id_list(sorted(rows))))
     _give_rows_to_queues(db)
     return len(rows)
 

@@ -20,13 +20,13 @@ TAKE = "UPDATE bgtasks_task SET status = 2, claim = %(token)s WHERE id = %(id)s 
 REQUEST_CANCEL = """
 UPDATE bgtasks_task SET cancel_requested_at = COALESCE(cancel_requested_at, {now}) WHERE id = %(id)s AND status = 2
 """
-LOCK = "SELECT id FROM bgtasks_task WHERE id IN ({ids}) AND status IN (0, 1, 3) ORDER BY id"
+LOCK = "SELECT id FROM bgtasks_task {by_id} WHERE id IN ({ids}) AND status IN (0, 1, 3) ORDER BY id"
 RUN_NOW = """
-UPDATE bgtasks_task SET status = 1, due_at = NULL, run_at = CASE WHEN run_at > {now} THEN {now} ELSE run_at END
+UPDATE bgtasks_task {by_id} SET status = 1, due_at = NULL, run_at = CASE WHEN run_at > {now} THEN {now} ELSE run_at END
 WHERE id IN ({ids}) AND status IN (0, 1, 3)
 """
 CHANGE_PRIORITY = """
-UPDATE bgtasks_task SET priority = priority + %(delta)s
+UPDATE bgtasks_task {by_id} SET priority = priority + %(delta)s
 WHERE id IN ({ids}) AND priority + %(delta)s BETWEEN -2147483648 AND 2147483647
 """
 DELETE = "DELETE FROM bgtasks_task WHERE id IN ({ids}) AND status IN (0, 1, 3)"
@@ -52,7 +52,7 @@ def run_now(ids: Iterable[int]) -> int:
     with db.joined() as cursor:
         waiting = _locked(db, cursor, ids)
         if waiting:
-            db.execute(cursor, RUN_NOW.format(now=db.now, ids=id_list(waiting)))
+            db.execute(cursor, RUN_NOW.format(by_id=db.by_id, now=db.now, ids=id_list(waiting)))
     return len(waiting)
 
 
@@ -63,7 +63,7 @@ def change_priority(ids: Iterable[int], delta: int) -> int:
         waiting = _locked(db, cursor, ids)
         if not waiting:
             return 0
-        changed: int = db.execute(cursor, CHANGE_PRIORITY.format(ids=id_list(waiting)), delta=delta).rowcount
+        changed: int = db.execute(cursor, CHANGE_PRIORITY.format(by_id=db.by_id, ids=id_list(waiting)), delta=delta).rowcount
     return changed
 
 
@@ -98,5 +98,5 @@ def _locked(db: Engine, cursor: Any, ids: Iterable[int]) -> list[tuple[int]]:
     asked = sorted((int(task_id),) for task_id in ids)
     if not asked:
         return []
-    locked: list[tuple[int]] = db.execute(cursor, LOCK.format(ids=id_list(asked)) + db.lock).fetchall()
+    locked: list[tuple[int]] = db.execute(cursor, LOCK.format(by_id=db.by_id, ids=id_list(asked)) + db.lock).fetchall()
     return list(locked)
