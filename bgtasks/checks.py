@@ -149,5 +149,5 @@ def _kept_for_ever() -> Iterator[CheckMessage]:
         yield _message(Caution, text, 'Write: BGTASKS["KEEP"] = {"successful": "7d", "failed": "30d"}', "W006")
 
 
-def _message(kind: type[CheckMessage], text: str, hint: str, check: str) -> CheckMessage:
-    return kind(text, hint=hint, id=f"bgtasks.{check}")  # type: ignore[call-arg]
+def _message(kind: type[Error] | type[Caution], text: str, hint: str, check: str) -> CheckMessage:
+    return kind(text, hint=hint, id=f"bgtasks.{check}")

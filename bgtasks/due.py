@@ -7,15 +7,15 @@ import math
 import warnings
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Any, TypeAlias
 
 from django.conf import settings
 from django.utils import timezone
 
-Moment = datetime | timedelta | int | float
+Moment: TypeAlias = datetime | timedelta | int | float
 """A datetime, or how long from now: a timedelta or seconds."""
 
-ScheduleValue = "TaskSchedule | Moment | Mapping[str, Any] | None"
+ScheduleValue: TypeAlias = "TaskSchedule | Moment | Mapping[str, Any] | None"
 KINDS = "seconds, a timedelta, a datetime, a dict of run_at, priority and action, or a TaskSchedule"
 KEYS = ("run_at", "priority", "action")
 

@@ -120,11 +120,12 @@ class BackgroundTask(Generic[P, R]):
         from bgtasks.models import Task  # models exist only once the app registry is ready; decorating comes earlier
 
         task_params = encode_call(self.name, self.task_function, args, kwargs)
+        run_at: Any = _due(options.schedule, self.name)
         task = Task(
             task_name=self.name,
             task_params=task_params,
             task_hash=hash_of(self.name, task_params),
-            run_at=_due(options.schedule, self.name),
+            run_at=run_at,
             priority=options.schedule.priority,
             queue=options.queue or "default",
             max_attempts=options.max_attempts,

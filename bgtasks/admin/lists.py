@@ -29,18 +29,20 @@ Deletion = tuple[list[str], dict[str, int], set[str], list[str]]
 """What a confirmation shows: the objects, counts by kind, permissions missing, and objects protected."""
 
 
-class CappedPaginator(Paginator):
+class CappedPaginator(Paginator):  # type: ignore[type-arg]  # generic in the stubs alone
     """Counts no further than the cap: counting a whole table takes seconds at 10 M rows."""
 
     @cached_property
     def count(self) -> int:
-        return min(CAP, self.object_list.order_by().values("pk")[: CAP + 1].count())
+        rows: Any = self.object_list
+        counted: int = rows.order_by().values("pk")[: CAP + 1].count()
+        return min(CAP, counted)
 
 
 class FastChangeList(ChangeList):
     """A list page whose rows are all read in one query, with what they need from other tables in one more."""
 
-    def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[str]:
+    def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[Any]:
         """Return the page's own order: `?o=` would sort a whole table by a column without an index."""
         return list(self.model_admin.get_ordering(request))
 
@@ -74,11 +76,11 @@ class QueueFilter(admin.SimpleListFilter):
         return queryset.filter(queue=self.value()) if self.value() else queryset
 
 
-class FastAdmin(admin.ModelAdmin):
+class FastAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the stubs alone
     """Pages that never count, sort or join a whole table, on which nothing can be added by hand."""
 
     ordering = ["-pk"]
-    sortable_by: Any = ()  # only the primary key can be sorted by at every size
+    sortable_by = ()  # only the primary key can be sorted by at every size
     paginator = CappedPaginator
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER

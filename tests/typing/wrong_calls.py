@@ -1,0 +1,40 @@
+"""Calls that a type checker must refuse: each marked line, and no other. Never run; see test_typing.py."""
+
+from __future__ import annotations
+
+from bgtasks import background
+
+
+@background(queue="mail")
+def sell(order: int, *, note: str = "") -> bool:
+    return bool(order or note)
+
+
+@background
+def bare(order: int) -> str:
+    return str(order)
+
+
+async def coroutine() -> None:
+    await sell.aenqueue("one")  # wrong
+
+
+sell.enqueue()  # wrong
+sell.enqueue("one")  # wrong
+sell.enqueue(1, "x")  # wrong
+sell.enqueue(1, nota="x")  # wrong
+sell.enqueue(1, queue="mail")  # wrong
+bare.enqueue(1, 2)  # wrong
+sell.now("one")  # wrong
+number: int = bare.now(1)  # wrong
+sell.using(queu="mail")  # wrong
+sell.using(priority="high")  # wrong
+sell.using(run_at=60)  # wrong
+sell.using(queue="mail").enqueue("one")  # wrong
+background(max_atempts=3)  # wrong
+background(max_attempts="three")  # wrong
+background(name=5)  # wrong
+background(schedule="tomorrow")  # wrong
+background(backoff="slow")  # wrong
+sell.name = "other"  # wrong
+sell.nothing()  # wrong
