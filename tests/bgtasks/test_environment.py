@@ -12,6 +12,7 @@ import sys
 import threading
 import timeit
 import warnings
+from pathlib import Path
 
 import pytest
 
@@ -57,12 +58,12 @@ def test_f18_a_timer_left_running_is_stopped():
 
 def test_f24_a_removed_working_directory_is_left(tmp_path):
     environment = Environment()
-    before = os.getcwd()
+    before = Path.cwd()
     (tmp_path / "here").mkdir()
     os.chdir(tmp_path / "here")
-    os.rmdir(tmp_path / "here")
+    (tmp_path / "here").rmdir()
     assert environment.restore() == ["working directory"]
-    assert os.getcwd() == before
+    assert Path.cwd() == before
 
 
 def test_f24_umask_variables_path_and_locale_are_put_back():
@@ -80,8 +81,8 @@ def test_f24_umask_variables_path_and_locale_are_put_back():
     assert "BGTASKS_LEFT_BEHIND" not in os.environ
     assert sys.path[0] != "/nowhere"
     assert os.umask(mask) == mask
-    child = subprocess.run([sys.executable, "-c", "import os; print(os.environ.get('HOME'))"], stdout=subprocess.PIPE)
-    assert child.stdout.decode().strip() == str(before)
+    seen_by_a_child = subprocess.check_output([sys.executable, "-c", "import os; print(os.environ.get('HOME'))"])
+    assert seen_by_a_child.decode().strip() == str(before)
 
 
 def test_f24_a_soft_limit_is_raised_again():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import random
 import signal
@@ -30,10 +31,8 @@ def spin(seconds):
 @background(name="interrupts.swallow")
 def swallow(times):
     for _ in range(times):
-        try:
+        with contextlib.suppress(TaskInterruption):
             time.sleep(60)
-        except TaskInterruption:
-            pass
     return times
 
 

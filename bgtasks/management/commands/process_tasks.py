@@ -1,0 +1,77 @@
+"""`manage.py process_tasks`: one worker and the maintenance in the foreground, with the heritage's options."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sys
+import threading
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from bgtasks import output
+from bgtasks.limits import Limits
+from bgtasks.management.foreground import reloading, starting
+from bgtasks.management.foreground.log_std import printed_to_log
+from bgtasks.options import add_worker_arguments, duration_of, queues_of
+
+DAMAGED = 70
+"""The process was left in a state that no task should start in."""
+
+
+class Command(BaseCommand):
+    help = "Run background tasks in this process until told to stop: one worker, with everything it needs."
+    requires_system_checks: list[str] = []  # those that matter are run after the task modules are loaded
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        add_worker_arguments(parser)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if options.get("dev") and not reloading.is_the_child():
+            sys.exit(reloading.run_children())
+        _set_up_logging(options)
+        with printed_to_log() if options.get("log_std") else contextlib.nullcontext():
+            reason = self.work(options)
+        if reason == "damaged":
+            raise CommandError("a task damaged this process beyond repair; see the log", returncode=DAMAGED)
+        if reason == "reload":
+            reloading.leave_for_successor()
+        if getattr(self, "_called_from_command_line", False):
+            _leave_threads_behind()
+
+    def work(self, options: dict[str, Any]) -> str:
+        """Run tasks; return why it ended."""
+        starting.prepare()
+        from bgtasks.management.foreground.process import Foreground  # costs time that a refused start need not spend
+
+        queues, duration = queues_of(options), duration_of(options)
+        process = Foreground(queues=queues, poll_interval=options["sleep"], limits=Limits(duration=duration))
+        if options.get("dev"):
+            reloading.watch(lambda: process.drain("reload"))
+        starting.announce(queues, duration)
+        reason = process.run()
+        logging.getLogger("bgtasks.worker").info("left: %s", reason)
+        return reason
+
+
+def _set_up_logging(options: dict[str, Any]) -> None:
+    if options.get("log_file") or options.get("log_level"):
+        logging.basicConfig(filename=options.get("log_file"), level=options.get("log_level"))
+        ours = logging.getLogger("bgtasks")
+        if not options.get("log_level") and ours.level == logging.NOTSET:
+            ours.setLevel(logging.INFO)  # a file without a line per task would look as if nothing ran
+    output.attach_if_silent(["bgtasks"])
+
+
+def _leave_threads_behind() -> None:
+    """End the process here if tasks have left threads that would keep it from ending."""
+    threads = [thread for thread in threading.enumerate() if thread is not threading.main_thread()]
+    if any(not thread.daemon for thread in threads):
+        logging.shutdown()
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError, AttributeError):
+                stream.flush()
+        os._exit(0)

@@ -1,0 +1,45 @@
+"""Sleeping until a signal, a ring or the end of the time: what an idle worker does."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import threading
+import time
+from contextlib import suppress
+
+
+class Bell:
+    """A pipe. Signals write to it from C, so none is missed between a look and the sleep that follows."""
+
+    def __init__(self) -> None:
+        self.reader, self.writer = os.pipe()
+        os.set_blocking(self.reader, False)
+        os.set_blocking(self.writer, False)
+        self.before = -1
+        self.is_wired = threading.current_thread() is threading.main_thread()
+        if self.is_wired:
+            self.before = signal.set_wakeup_fd(self.writer, warn_on_full_buffer=False)
+
+    def ring(self) -> None:
+        """Wake the sleeper, or keep the next sleep from beginning. Safe from a signal handler and from a thread."""
+        with suppress(BlockingIOError):  # it is full of rings already
+            os.write(self.writer, b"\0")
+
+    def sleep(self, seconds: float) -> bool:
+        """Sleep at most that long; say whether somebody has rung."""
+        deadline = time.monotonic() + seconds
+        while not select.select([self.reader], [], [], max(0.0, deadline - time.monotonic()))[0]:
+            if time.monotonic() >= deadline:
+                return False
+        with suppress(BlockingIOError):
+            os.read(self.reader, 65536)
+        return True
+
+    def close(self) -> None:
+        """Give back the pipe, and the signals to whom they rang before."""
+        if self.is_wired:
+            signal.set_wakeup_fd(self.before)
+        os.close(self.reader)
+        os.close(self.writer)

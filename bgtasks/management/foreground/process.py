@@ -1,0 +1,127 @@
+"""The worker, its maintenance, its time limits and its signals, put together in one process and one thread."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import socket
+import threading
+import time
+from typing import Any
+
+from bgtasks import conf
+from bgtasks.exceptions import TaskInterrupted
+from bgtasks.identity import worker_name
+from bgtasks.limits import Limits
+from bgtasks.maintenance import Maintenance
+from bgtasks.management.foreground.bell import Bell
+from bgtasks.management.foreground.deadline import Deadline, lease_for
+from bgtasks.queue.types import Claim, Holder, Outcome
+from bgtasks.worker import Observer, Worker
+
+logger = logging.getLogger("bgtasks.worker")
+
+STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGTSTP, signal.SIGHUP)
+"""Finish the task at hand and leave; the second one interrupts it, and it goes back to its queue."""
+IGNORED = (signal.SIGUSR1, signal.SIGUSR2)
+"""A no-op handler, not SIG_IGN: that would be inherited by what tasks start."""
+
+
+SHORTEST_POLL = 0.05
+"""Seconds: `--sleep 0` is not meant to burn a processor."""
+
+
+class Foreground(Observer):
+    """One worker that looks after itself. While a task runs nothing else does: maintenance comes between tasks."""
+
+    def __init__(self, *, queues: tuple[str, ...] | None, poll_interval: float, limits: Limits) -> None:
+        settings = conf.current()
+        name = worker_name(socket.gethostname(), "process_tasks", 1)
+        lease = lease_for(settings.max_run_time or None, settings.kill_grace)
+        poll_interval = max(SHORTEST_POLL, poll_interval)
+        self.bell = Bell()
+        self.deadline = Deadline(name, lease, settings.kill_grace)
+        self.maintenance = Maintenance(
+            lambda: [name], lease=settings.lease, renewal=lease, poll_interval=max(1.0, poll_interval)
+        )
+        self.worker = Worker(
+            Holder(name, lease=lease, queues=queues),
+            limits=limits, observer=self, wait=self.wait, poll_interval=poll_interval,
+        )  # fmt: skip
+        self.is_executing = False
+        self.handlers_before: dict[int, Any] = {}
+
+    def run(self) -> str:
+        """Run tasks until there is a reason to leave; return it. Signal handlers are as before afterwards."""
+        self.listen()
+        try:
+            return self.worker.run()
+        finally:
+            self.deadline.close()
+            for number, handler in self.handlers_before.items():
+                signal.signal(number, handler)
+            self.bell.close()
+
+    def drain(self, reason: str = "stopped") -> None:
+        """Finish the task at hand and leave; an idle worker leaves at once. Also for other threads."""
+        self.worker.drain(reason)
+        self.bell.ring()
+
+    # Signals
+
+    def listen(self) -> None:
+        """Install the handlers, where this thread may."""
+        if threading.current_thread() is not threading.main_thread():
+            return
+        for number in STOPPING:
+            self.handlers_before[number] = signal.signal(number, self.on_stop)
+        for number in IGNORED:
+            self.handlers_before[number] = signal.signal(number, _do_nothing)
+
+    def on_stop(self, number: int, frame: object) -> None:
+        if not self.worker.asked_to_leave:
+            self.worker.drain("stopped")
+            if self.is_executing:
+                _write(b"bgtasks: finishing the running task; once more to interrupt it and give it back\n")
+        else:
+            self.worker.give_up()
+            self.deadline.sequence = self.worker.sequence
+            self.deadline.interrupt_now(TaskInterrupted)
+
+    # What the worker tells
+
+    def turned(self) -> None:
+        self.maintenance.run_due()
+        self.deadline.before_claim()
+
+    def started(self, claim: Claim, sequence: int) -> None:
+        self.is_executing = True
+        self.deadline.start(claim, sequence)
+
+    def finished(self, claim: Claim, outcome: Outcome) -> None:
+        self.deadline.finish()
+        self.is_executing = False
+
+    def idle(self) -> None:
+        self.deadline.disarm()
+
+    def wait(self, seconds: float) -> None:
+        """Do what maintenance is due, and otherwise sleep; come back early for a signal or for new work."""
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            if self.maintenance.run_due().has_made_ready:
+                return
+            if self.bell.sleep(min(left, self.maintenance.seconds_until_next())):
+                return
+
+
+def _write(text: bytes) -> None:
+    """Write to stderr from a signal handler: no lock, no buffer."""
+    with contextlib.suppress(OSError):
+        os.write(2, text)
+
+
+def _do_nothing(number: int, frame: object) -> None:
+    """Handle a signal."""

@@ -1,0 +1,37 @@
+"""The options of a worker in the foreground, said once. Names, destinations and defaults are the heritage's."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from collections.abc import Mapping
+from typing import Any
+
+LOG_LEVELS = ("CRITICAL", "ERROR", "WARNING", "INFO", "DEBUG")
+
+
+def add_worker_arguments(parser: ArgumentParser) -> None:
+    """Add what `process_tasks` understands."""
+    add = parser.add_argument
+    add(
+        "--duration", type=int, default=0, help="seconds to run; 0 or less: until told to stop. A running task finishes"
+    )
+    add("--sleep", type=float, default=5.0, help="seconds between two looks at the queue when it is empty (default: 5)")
+    add("--queue", action="append", metavar="NAME", help="run tasks of this queue only; may be given more than once")
+    add("--log-file", dest="log_file", metavar="PATH", help="write the log to this file")
+    add("--log-std", dest="log_std", action="store_true", help="send what is printed to the log")
+    add("--log-level", dest="log_level", choices=LOG_LEVELS, help="least level of what is logged")
+    add("--dev", action="store_true", help="start again when code changes, after the running task")
+
+
+def queues_of(options: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """Return the queues asked for; None: all. `call_command(queue="mail")` gives a string."""
+    given = options.get("queue")
+    if not given:
+        return None
+    return (given,) if isinstance(given, str) else tuple(given)
+
+
+def duration_of(options: Mapping[str, Any]) -> float | None:
+    """Return the seconds to run; None: until told to stop."""
+    duration = options.get("duration") or 0
+    return float(duration) if duration > 0 else None
