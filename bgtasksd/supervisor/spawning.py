@@ -23,7 +23,8 @@ class Spawning:
         """Return when the next missing worker may be spawned."""
         if not self._can_spawn():
             return None
-        due = [self._due(slot) for slot in self.situation.slots if self._is_missing(slot)]
+        now = self.situation.clock.now()
+        due = [self._due(slot, now) for slot in self.situation.slots if self._is_missing(slot)]
         return min(due, default=None)
 
     def run(self) -> None:
@@ -32,7 +33,7 @@ class Spawning:
             return
         now = self.situation.clock.now()
         for slot in self.situation.slots:
-            if self._is_missing(slot) and self._due(slot) <= now:
+            if self._is_missing(slot) and self._due(slot, now) <= now:
                 if slot.is_unplanned and not self.situation.budget.take(now):
                     continue
                 slot.is_unplanned = False
@@ -44,10 +45,10 @@ class Spawning:
     def _is_missing(self, slot: Slot) -> bool:
         return slot.child is None or retirement.wants_successor(self.situation)
 
-    def _due(self, slot: Slot) -> float:
+    def _due(self, slot: Slot, now: float) -> float:
         if not slot.is_unplanned:
             return slot.backoff.not_before
-        return max(slot.backoff.not_before, self.situation.budget.next_at(self.situation.clock.now()))
+        return max(slot.backoff.not_before, self.situation.budget.next_at(now))
 
     def spawn(self, slot: Slot) -> None:
         """Ask the zygote for one worker."""
