@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from demo import Demo
     from warehouse import Warehouse
 
-ORDERS, IMPORTS, LEAK_MEGABYTES = 8, 24, 30
+WORKERS, ORDERS, IMPORTS, LEAK_MEGABYTES = 4, 8, 24, 30
 
 
 def create_database() -> None:
@@ -50,6 +50,7 @@ def tell(demo: Demo, warehouse: Warehouse) -> None:
     retry(demo, warehouse, orders)
     crash(demo)
     recycle(demo)
+    demo.promise(f"and {WORKERS} workers are up again", demo.workers_are_up, within=15)
     demo.show_status()
     demo.promise("bgtasksd status says that all is well", lambda: demo.status().get("state") == "running", within=15)
     demo.stop()
@@ -119,7 +120,7 @@ def retry(demo: Demo, warehouse: Warehouse, orders: list[Order]) -> None:
         lambda: all(warehouse.requests[order.pk] == 3 for order in orders),
         within=0,
     )
-    refused = TaskAttempt.objects.filter(exception="urllib.error.HTTPError")
+    refused = TaskAttempt.objects.filter(exception="shop.tasks.WarehouseUnavailable")
     demo.promise("each refusal is recorded with its traceback", lambda: refused.count() == 2 * ORDERS, within=5)
 
 

@@ -111,6 +111,12 @@ def test_every_documented_key_of_status_exists(schema: dict) -> None:
     assert {word.rpartition("[].")[2] for word in words} <= keys(schema, schema)
 
 
+def test_every_problem_that_status_reports_is_documented_and_every_documented_one_exists() -> None:
+    sources = "".join(path.read_text() for path in (ROOT / "bgtasksd").rglob("*.py"))
+    for code in code_in(column(section("daemon.md", "Problems"))):
+        assert f'"{code}"' in sources, code
+
+
 def keys(schema: dict, part: object) -> set[str]:
     """Return the names of all properties in a JSON schema, its definitions included."""
     found: set[str] = set()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -44,13 +45,20 @@ def make_thumbnail(product_id: int) -> None:
     product.save(update_fields=["thumbnail"])
 
 
+class WarehouseUnavailable(Exception):
+    """The warehouse's web hook did not take the message."""
+
+
 @background(backoff=[1, 2, 5, 30, 60], max_attempts=10, max_run_time=30)
 def notify_warehouse(order_id: int) -> None:
     """Tell the warehouse's web hook, which is often out of order: an error is raised, and the task tried again."""
     body = json.dumps({"order": order_id}).encode()
     request = urllib.request.Request(settings.WAREHOUSE_URL, body, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=10):
-        Order.objects.filter(pk=order_id).update(warehouse_told_at=timezone.now())
+    try:
+        urllib.request.urlopen(request, timeout=10).close()
+    except urllib.error.URLError as error:
+        raise WarehouseUnavailable(str(error)) from None  # the rest of the traceback would say nothing more
+    Order.objects.filter(pk=order_id).update(warehouse_told_at=timezone.now())
 
 
 @background(repeat=24 * 60 * 60)
