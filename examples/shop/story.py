@@ -7,12 +7,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bgtasks.models import CompletedTask, Task, TaskAttempt
 from django.conf import settings
 from django.core.management import call_command
 from django.db import connection
 from PIL import Image
 
+from bgtasks.models import CompletedTask, Task, TaskAttempt
 from shop import tasks
 from shop.checkout import SoldOut, place_order
 from shop.models import Order, Product
