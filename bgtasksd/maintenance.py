@@ -8,20 +8,27 @@ import select
 import signal
 import sys
 import traceback
+from typing import TYPE_CHECKING
 
+from bgtasks.queue.types import Death, Ending
 from bgtasksd import journal
-from bgtasksd.children.channel import LARGEST, Channel, ChannelClosed
+from bgtasksd.children.channel import LARGEST, Channel, ChannelClosed, Message
 from bgtasksd.children.fork import Mask, answer_nothing
 from bgtasksd.children.linux import die_with_parent
 from bgtasksd.options import Options
-from bgtasksd.scoreboard import Board
+from bgtasksd.scoreboard import Page, claims_on, open_pages
+
+if TYPE_CHECKING:
+    from bgtasks.maintenance import Report
 
 UNANSWERED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1)
 """It leaves by order or when the supervisor is gone, never by a signal meant for a whole group."""
 LONGEST_WAIT = 1.0
+BURIAL_PATIENCE = 5.0
+"""Seconds that another daemon of this host gets to account for its own dead; at our start we do not wait."""
 
 
-def serve(line: Channel, options: Options, board: Board, mask: Mask, *, dump: int) -> int:
+def serve(line: Channel, options: Options, mask: Mask, *, dump: int, board: int) -> int:
     """Live as the maintenance process, from the fork to the end."""
     supervisor = os.getppid()
     die_with_parent(signal.SIGKILL)
@@ -30,7 +37,9 @@ def serve(line: Channel, options: Options, board: Board, mask: Mask, *, dump: in
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     journal.continue_in_child()
     try:
-        duties = _load(line, options, board)
+        pages = open_pages(board)
+        os.close(board)
+        duties = _load(line, options, pages)
     except BaseException:  # noqa: BLE001 - also a SystemExit in somebody's settings
         line.send("error", text=traceback.format_exc()[-LARGEST // 4 :])
         return 70
@@ -40,33 +49,112 @@ def serve(line: Channel, options: Options, board: Board, mask: Mask, *, dump: in
     return duties.run()
 
 
-def _load(line: Channel, options: Options, board: Board) -> Duties:
+def _load(line: Channel, options: Options, pages: list[Page]) -> Duties:
     """Set Django up, without the modules of tasks: broken application code must not stop a release."""
     sys.path.insert(0, options.root)
     import django  # only here: this process starts as a bare fork of the supervisor
 
     django.setup()
     journal.continue_in_child()
-    return Duties(line, options, board)
+    return Duties(line, options, pages)
 
 
 class Duties:
     """One round after the other, until the supervisor says `exit` or is gone."""
 
-    def __init__(self, line: Channel, options: Options, board: Board) -> None:
+    def __init__(self, line: Channel, options: Options, pages: list[Page]) -> None:
+        from bgtasks import figures, maintenance  # import models: only after the set-up
+        from bgtasks.maintenance.burial import Burial
+
         self.line = line
-        self.options = options
-        self.board = board
-        self.names: list[str] = []
+        self.pages = pages
+        self.workers: list[str] | None = None
+        """Who lives; None until the supervisor has said so."""
+        self.deaths: dict[str, int] = {}
+        self.maintenance = maintenance.Maintenance(
+            lambda: self.workers or [],
+            lease=options.lease,
+            poll_interval=options.sleep,
+            burial=Burial(),
+            sample=figures.queue_figures,
+        )
 
     def run(self) -> int:
-        self.line.send("booted", alias="default", vendor="sqlite")
+        """Introduce yourself, then listen and work in turns."""
+        self.line.send("booted", **_database())
         while True:
-            self.line.send("turn", database_up=True, renewed=True)
-            select.select([self.line], [], [], 1)
+            wait = min(LONGEST_WAIT, self.maintenance.seconds_until_next())
+            select.select([self.line], [], [], LONGEST_WAIT if self.workers is None else wait)
             try:
-                received = self.line.receive()
+                if not self.listen():
+                    return 0
             except ChannelClosed:
                 return 0
-            if received and received[0]["kind"] == "exit":
-                return 0
+            if self.workers is not None:
+                self.work()
+
+    def listen(self) -> bool:
+        """Act on every message that has come; False for `exit`."""
+        while (received := self.line.receive()) is not None:
+            message, _descriptors = received
+            if message["kind"] == "workers":
+                self.workers = message["names"]
+            elif message["kind"] == "death":
+                self.deaths[message["worker"]] = message["id"]
+                self.maintenance.report_death(_death(message))
+            elif message["kind"] == "exit":
+                return False
+        return True
+
+    def work(self) -> None:
+        """Do one round and report it. What a worker holds before and after it, but not by the table, it has lost."""
+        before = claims_on(self.pages)
+        report = self.maintenance.run_due()
+        after = claims_on(self.pages)
+        lost = (before & after) - report.renewal.held if report.renewal else set()
+        cancelled = report.renewal.cancel_requested if report.renewal else []
+        self.line.send(
+            "turn",
+            database_up=report.is_database_up,
+            error=report.error[:500],
+            renewed=report.renewal is not None,
+            lost=[_claim(*each) for each in lost],
+            cancel=[_claim(task_id, token) for task_id, token, _worker in cancelled],
+            accounted=[self.deaths.pop(name) for name in report.accounted if name in self.deaths],
+            made_ready=report.staged + sum(len(each.retried) + len(each.given_back) for each in report.releases),
+            queues=report.queues,
+            **_taken(report),
+        )
+        self.maintenance.burial.patience = BURIAL_PATIENCE
+
+
+def _database() -> dict[str, str]:
+    from django.db import connections
+
+    from bgtasks.queue import claims  # imports models: only after the set-up
+
+    return {"alias": claims.alias(), "vendor": connections[claims.alias()].vendor}
+
+
+def _death(message: Message) -> Death:
+    running = message["running"]
+    return Death(
+        worker=message["worker"],
+        ending=Ending(message["ending"]),
+        reason=message["reason"],
+        running=None if running is None else (running[0], running[1]),
+        finished=tuple((task_id, token, duration) for task_id, token, duration in message["finished"]),
+    )
+
+
+def _claim(task_id: int, token: int) -> dict[str, int]:
+    return {"task_id": task_id, "token": token}
+
+
+def _taken(report: Report) -> dict[str, int]:
+    """Return how many tasks were released from our dead workers, and how many taken from others."""
+    counts = {"released": 0, "reclaimed": 0}
+    for each in report.releases:
+        tasks = [*each.finished, *each.retried, *each.failed, *each.cancelled, *each.given_back]
+        counts["released" if each.worker in report.accounted else "reclaimed"] += len(tasks)
+    return counts

@@ -21,7 +21,7 @@ def fork_away(body: Callable[[Mask], int]) -> Process:
     """
     ours, theirs = channel.pair()
     try:
-        middle = fork(lambda mask: _be_the_middle(body, mask, theirs))
+        middle = fork(lambda mask: _be_the_middle(body, mask, ours, theirs))
         theirs.close()
         os.waitpid(middle, 0)
         return _adopted(ours)
@@ -30,14 +30,20 @@ def fork_away(body: Callable[[Mask], int]) -> Process:
         theirs.close()
 
 
-def _be_the_middle(body: Callable[[Mask], int], mask: Mask, theirs: channel.Channel) -> int:
+def _be_the_middle(body: Callable[[Mask], int], mask: Mask, ours: channel.Channel, theirs: channel.Channel) -> int:
+    ours.close()
     try:
-        pid = fork(lambda _blocked: body(mask))
+        pid = fork(lambda _blocked: _be_the_grandchild(body, mask, theirs))
     except OSError as error:
         theirs.send("failed", errno=error.errno)
         return 0
     theirs.send("forked", [os.pidfd_open(pid)], pid=pid)
     return 0
+
+
+def _be_the_grandchild(body: Callable[[Mask], int], mask: Mask, theirs: channel.Channel) -> int:
+    theirs.close()
+    return body(mask)
 
 
 def _adopted(ours: channel.Channel) -> Process:

@@ -35,12 +35,11 @@ def drain(situation: Situation, child: Child, why: str, *, within: float | None 
 
 
 def interrupt(situation: Situation, child: Child, cause: Cause, grace: float) -> None:
-    """Interrupt the task of a worker; after `grace` the worker is killed. Without a task it is killed at once."""
+    """Interrupt the task of a worker; after `grace` the worker is killed. Nothing happens if the task is just over."""
     if child.state in ENDING or child.state is State.INTERRUPTING:
         return
-    child.record = child.page.read()
+    child.record = child.page.read()  # once more right before acting
     if child.record.state is not WorkState.BUSY or child.process is None:
-        kill(situation, child, cause)
         return
     child.cause, child.grace = cause, grace
     situation.given_back += cause is Cause.STOP

@@ -48,7 +48,8 @@ def act_on(situation: Situation, child: Child, message: Message) -> None:
         child.bye = str(message.get("reason"))
     elif kind == "error":
         child.error = str(message.get("text"))
-        _application_failed(situation, child.error)
+        if not child.has_booted:
+            _application_failed(situation, child.error)
     else:
         retirement.ask(situation, child, "damaged")
 
@@ -84,7 +85,14 @@ def attach(situation: Situation, child: Child, pid: int, pidfd: int | None) -> N
     except ProcessLookupError:
         exits.conclude(situation, child, situation.strays_reaped.pop(pid, Exit()))
         return
-    situation.loop.watch(child.process, Rank.EXIT, lambda: exits.has_ended(situation, child))
+    situation.loop.watch(child.process, Rank.EXIT, lambda: _has_ended(situation, child))
+
+
+def _has_ended(situation: Situation, child: Child) -> None:
+    """Hear a worker's last words, then see to its end."""
+    hear_worker(situation, child)
+    if child.is_alive:
+        exits.has_ended(situation, child)
 
 
 def hear_zygote(situation: Situation, message: Message, descriptors: list[int]) -> None:

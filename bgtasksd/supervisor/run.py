@@ -101,18 +101,19 @@ class Supervisor:
         situation.loop.longest_wait = min(situation.loop.longest_wait, interval or 1.0)
         situation.deaths.on_report = lambda death: situation.maintenance.send("death", **death)
         for link in (situation.zygote, situation.maintenance):
-            link.inherited = self.descriptors
             link.boot_timeout = self.options.boot_timeout
+        situation.zygote.inherited = lambda: [*self.descriptors(), situation.board.descriptor]
+        situation.maintenance.inherited = self.descriptors
         situation.zygote.arguments = lambda: ((self.options,), {"preload": situation.preload})
-        situation.maintenance.arguments = lambda: ((self.options, situation.board), {})
+        situation.maintenance.arguments = lambda: ((self.options,), {"board": situation.board.descriptor})
         situation.zygote.on_message = lambda message, held: hearing.hear_zygote(situation, message, held)
         situation.maintenance.on_message = lambda message, held: upkeep.hear_maintenance(situation, message, held)
         situation.maintenance.longest_silence = SILENCE
 
     def descriptors(self) -> list[int]:
-        """Return what zygote and maintenance close: everything of ours but the scoreboard's mapping."""
+        """Return what zygote and maintenance close: everything of ours but the scoreboard."""
         situation = self.situation
-        found = [*situation.loop.descriptors(), self.lock.fileno(), situation.board.descriptor]
+        found = [*situation.loop.descriptors(), self.lock.fileno()]
         found += [each.fileno() for each in self.control.sockets]
         found += situation.zygote.descriptors() + situation.maintenance.descriptors()
         notifier = getattr(self.notifier, "fileno", lambda: None)()

@@ -65,7 +65,8 @@ class Stopping:
         running = self.running()
         limit = self.situation.options.drain_timeout
         if self.haste is Haste.FINISH and running:
-            logger.info("stopping: %d tasks running, up to %.0f s; again to interrupt them", running, limit)
+            tasks = "1 task" if running == 1 else f"{running} tasks"
+            logger.info("stopping: %s running, up to %.0f s; again to interrupt", tasks, limit)
         else:
             words = {Haste.FINISH: "", Haste.INTERRUPT: ", interrupting", Haste.FAST: " at once, interrupting"}
             tasks = f"{words[self.haste]} {running} tasks" if running else ""
@@ -80,10 +81,11 @@ class Stopping:
         situation, options = self.situation, self.situation.options
         if child.state in ENDING:
             return
-        ending.drain(situation, child, "stopped", within=options.drain_timeout)
-        if self.haste is Haste.FINISH or not child.has_booted or not child.page.read().has_task:
-            return
         grace = FAST_GRACE if self.haste is Haste.FAST else options.kill_grace
+        ending.drain(situation, child, "stopped", within=options.drain_timeout)
+        if self.haste is Haste.FINISH:
+            return
+        ending.drain(situation, child, "stopped", within=min(grace, options.drain_timeout))
         if child.state is State.INTERRUPTING:
             child.grace = min(child.grace, grace)
         else:

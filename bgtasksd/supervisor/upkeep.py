@@ -7,9 +7,11 @@ from typing import Any
 
 from bgtasksd import journal
 from bgtasksd.children.channel import Message, close_all
+from bgtasksd.scoreboard import WorkState
 from bgtasksd.supervisor import ending
 from bgtasksd.supervisor.child import Cause, Child
 from bgtasksd.supervisor.situation import Situation
+from bgtasksd.supervisor.states import State
 
 logger = logging.getLogger("bgtasksd.supervisor")
 
@@ -22,8 +24,8 @@ def hear_maintenance(situation: Situation, message: Message, descriptors: list[i
         situation.maintenance.became_ready()
         situation.database.alias = message["alias"]
         situation.database.vendor = message["vendor"]
+        situation.deaths.tell_again()  # first: who is neither alive nor reported dead is buried
         situation.tell_workers()
-        situation.deaths.tell_again()
     elif kind == "turn":
         _turned(situation, message)
     elif kind == "error":
@@ -35,17 +37,18 @@ def hear_maintenance(situation: Situation, message: Message, descriptors: list[i
 
 def _turned(situation: Situation, message: Message) -> None:
     now = situation.clock.now()
-    if situation.turned_at is None and message.get("waiting"):
-        _announce_waiting(message["waiting"])
     situation.turned_at = now
     _note_database(situation, message, now)
     if message.get("renewed"):
         situation.renewed_at = now
     if message.get("queues") is not None:
+        if situation.figures_at is None:
+            _announce_waiting(message["queues"])
         situation.queues, situation.figures_at = message["queues"], now
     for name in ("released", "reclaimed"):
         situation.totals.past[name] += message.get(name, 0)
     situation.deaths.account(message.get("accounted", ()))
+    _wake(situation, message.get("made_ready", 0))
     for claim in message.get("lost", ()):
         _interrupt(situation, claim, Cause.CLAIM_LOST)
     for claim in message.get("cancel", ()):
@@ -82,10 +85,25 @@ def _interrupt(situation: Situation, claim: dict[str, Any], cause: Cause) -> Non
 
 def _runs(child: Child, claim: dict[str, Any]) -> bool:
     record = child.page.read() if child.is_alive else child.record
-    return record.has_task and (record.task_id, record.token) == (claim["task_id"], claim["token"])
+    return record.state is WorkState.BUSY and (record.task_id, record.token) == (claim["task_id"], claim["token"])
 
 
-def _announce_waiting(waiting: dict[str, Any]) -> None:
-    if waiting["count"]:
-        oldest = f", oldest {waiting['oldest']}" if waiting.get("oldest") else ""
-        journal.announce("waiting", f"{waiting['count']} tasks{oldest}")
+def _wake(situation: Situation, count: int) -> None:
+    """Wake as many idle workers as there is something new to claim."""
+    for child in situation.slots.children():
+        if count > 0 and child.state is State.IDLE:
+            child.channel.send("wake")
+            count -= 1
+
+
+def _announce_waiting(queues: list[dict[str, Any]]) -> None:
+    """Tell people what waited at the start."""
+    count = sum(queue["ready"] for queue in queues)
+    oldest = max((queue["oldest_ready_age_s"] or 0 for queue in queues), default=0)
+    if count:
+        journal.announce("waiting", f"{count:,} tasks, oldest {_words(oldest)}")
+
+
+def _words(seconds: float) -> str:
+    """Return a duration as `bgtasks.units` writes it: nothing of bgtasks may be imported here."""
+    return f"{seconds:.0f} s" if seconds < 100 else f"{round(seconds / 60)} min"

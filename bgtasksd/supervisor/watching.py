@@ -98,7 +98,10 @@ class Watching:
         """Act on a deadline that has passed."""
         situation, grace = self.situation, self.situation.options.kill_grace
         if child.drain_deadline is not None and now >= child.drain_deadline and child.process is not None:
-            ending.interrupt(situation, child, Cause.STOP, grace)
+            if child.record.state is WorkState.BUSY:
+                ending.interrupt(situation, child, Cause.STOP, grace)
+            else:
+                ending.kill(situation, child, Cause.STOP)
         elif child.process is None:
             exits.vanished(situation, child, f"no hello within {HELLO_TIMEOUT:g} s")
         elif child.state in (State.SPAWNING, State.BOOTING):

@@ -90,6 +90,9 @@ def work(birth: Birth, options: Options, line: Line, *, loaded: bool) -> int:
         line.send("error", text=traceback.format_exc()[-channel.LARGEST // 4 :])
         return EXIT_SOFTWARE
     line.send("booted", tasks=tasks[:1000] if tasks else None, at=time.monotonic())
-    reason = polling.run()
-    line.send("bye", reason=reason)
+    try:
+        line.send("bye", reason=polling.run())
+    except BaseException:  # noqa: BLE001 - whatever it is: this worker has failed
+        line.send("error", text=traceback.format_exc()[-channel.LARGEST // 4 :])
+        return EXIT_SOFTWARE
     return 0

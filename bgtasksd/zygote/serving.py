@@ -15,7 +15,7 @@ from bgtasksd.children.channel import Channel, ChannelClosed, Message
 from bgtasksd.children.fork import Mask, answer_nothing
 from bgtasksd.children.linux import die_with_parent
 from bgtasksd.options import Options
-from bgtasksd.scoreboard import Page
+from bgtasksd.scoreboard import Page, open_pages
 from bgtasksd.zygote import application
 from bgtasksd.zygote.birth import Birth
 from bgtasksd.zygote.life import live
@@ -61,6 +61,7 @@ class Zygote:
         self.options = options
         self.supervisor = supervisor
         self.preloaded = preloaded
+        self.pages: list[Page] = []
         self.selector = selectors.DefaultSelector()
         self.selector.register(line, selectors.EVENT_READ)
         self.orphans = Orphans(self.selector, options.orphan_timeout)
@@ -89,13 +90,19 @@ class Zygote:
             self.fork_worker(message, descriptors)
         elif message["kind"] == "adopt" and len(descriptors) == 2:
             pidfd, board = descriptors
-            self.orphans.watch(message["pid"], pidfd, Page.open(board, message["page"]))
+            self.orphans.watch(message["pid"], pidfd, self.page(board, message["page"]))
             os.close(board)
         elif message["kind"] == "exit":
             return False
         else:
             channel.close_all(descriptors)
         return True
+
+    def page(self, board: int, index: int) -> Page:
+        """Return a page of the scoreboard, mapped when it first came along."""
+        if index >= len(self.pages):
+            self.pages = open_pages(board)
+        return self.pages[index]
 
     def fork_worker(self, message: dict[str, Any], descriptors: list[int]) -> None:
         """Fork one worker for the supervisor and tell it the pid, or the error."""
@@ -115,6 +122,6 @@ class Zygote:
             self.line.send("fork_failed", worker=birth.worker, error=error.strerror)
         else:
             self.line.send("forked", [process.pidfd], worker=birth.worker, pid=process.pid)
-            self.orphans.watch(process.pid, process.pidfd, Page.open(board, birth.page))
+            self.orphans.watch(process.pid, process.pidfd, self.page(board, birth.page))
         finally:
             channel.close_all(descriptors)

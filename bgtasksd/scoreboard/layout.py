@@ -1,0 +1,89 @@
+"""What stands where in a page: 64 bytes of the supervisor's, two copies of the record, the index, the ring."""
+
+from __future__ import annotations
+
+import enum
+import mmap
+import struct
+from dataclasses import dataclass
+
+PAGE_BYTES = max(4096, mmap.ALLOCATIONGRANULARITY)
+MAGIC = b"BGT1"
+VERSION = 1
+
+HEAD = struct.Struct("<4sHHIIQ")
+"""Magic, version, slot, generation, (free), worker id; offset 0."""
+ALIVE_WORD = 3
+ORDER_WORD = 4
+"""The supervisor's words: is the worker alive; the order, `sequence << 8 | reason`."""
+
+RECORD = struct.Struct("<B7xQQqQddQQQQB64s")
+RECORD_OFFSET, RECORD_BYTES = 64, 192
+TURN_WORD, HEAD_WORD, TAIL_WORD = 56, 57, 58
+"""Offset 448: how often the record was written (its parity says which copy is valid); the ring's ends."""
+
+ENTRY = struct.Struct("<qQddB")
+RING_OFFSET, ENTRY_BYTES, RING_ENTRIES = 512, 56, 64
+
+NAME_BYTES = 64
+
+
+class WorkState(enum.IntEnum):
+    """What a worker is doing, in its own words."""
+
+    NONE = 0
+    IDLE = 1
+    BUSY = 2
+    FINISHING = 3
+    """The task's body is over, its outcome is not yet written."""
+
+
+class Reason(enum.IntEnum):
+    """Why a task is interrupted; stands in the order."""
+
+    TIME_LIMIT = 1
+    STOP = 2
+    CANCELLED = 3
+    CLAIM_LOST = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What a worker does and has done. Times are on the monotonic clock; a deadline of 0 is none."""
+
+    state: WorkState = WorkState.NONE
+    counter: int = 0
+    """Moves with every turn of the worker's loop."""
+    sequence: int = 0
+    """Counts the tasks started: names the one an order is for."""
+    task_id: int = 0
+    token: int = 0
+    started_at: float = 0.0
+    deadline: float = 0.0
+    done: int = 0
+    failed: int = 0
+    """Attempts that raised, the retried ones included."""
+    retried: int = 0
+    cancelled: int = 0
+    task_name: str = ""
+
+    @property
+    def has_task(self) -> bool:
+        """Tell whether a task is held: running, or over and not yet written down."""
+        return self.state in (WorkState.BUSY, WorkState.FINISHING)
+
+    @property
+    def ended(self) -> int:
+        """How many executions have ended, however."""
+        return self.done + self.failed + self.cancelled
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """An entry of the ring: a task that has succeeded and is not yet written down."""
+
+    task_id: int
+    token: int
+    finished_at: float
+    duration: float
+    outcome: int = 1

@@ -1,0 +1,155 @@
+"""Tasks that hang, crash, leak and misbehave on purpose; each leaves lines in the ledger."""
+
+from __future__ import annotations
+
+import ctypes
+import faulthandler
+import itertools
+import os
+import re
+import signal
+import sys
+import time
+
+from bgtasks import background
+from tests.project.tasks import note
+
+
+@background
+def quick(number: int = 0) -> None:
+    note("ran", number=number)
+
+
+@background
+def nap(seconds: float, number: int = 0) -> None:
+    note("started", number=number)
+    time.sleep(seconds)
+    note("ended", number=number)
+
+
+@background
+def hang(number: int = 0) -> None:
+    note("started", number=number)
+    try:
+        time.sleep(3600)
+    except BaseException as error:
+        note("interrupted", number=number, error=type(error).__name__)
+        raise
+
+
+@background
+def hang_stubbornly() -> None:
+    note("started")
+    while True:
+        try:
+            time.sleep(3600)
+        except BaseException as error:
+            note("interrupted", error=type(error).__name__)
+
+
+@background
+def spin_in_c() -> None:
+    note("started")
+    sum(itertools.repeat(1, 10**12))
+
+
+@background
+def match_catastrophically(seconds: float) -> None:
+    """Backtrack in the regular expression engine for a while: no other bytecode runs meanwhile."""
+    note("started")
+    until = time.monotonic() + seconds
+    length = 20
+    while time.monotonic() < until:
+        re.match(r"(a+)+$", "a" * length + "b")
+    note("ended")
+
+
+@background
+def segfault() -> None:
+    note("started")
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+@background
+def read_null() -> None:
+    note("started")
+    ctypes.string_at(0)
+
+
+@background
+def abort() -> None:
+    note("started")
+    os.abort()
+
+
+@background
+def abort_in_c() -> None:
+    note("started")
+    faulthandler._sigabrt()
+
+
+@background
+def overflow_stack() -> None:
+    note("started")
+    faulthandler._stack_overflow()
+
+
+@background
+def leave(kind: str) -> None:
+    note("ran", kind=kind)
+    if kind == "sys.exit":
+        sys.exit()
+    raise {"SystemExit": SystemExit(3), "KeyboardInterrupt": KeyboardInterrupt(), "BaseException": BaseException("no")}[
+        kind
+    ]
+
+
+@background
+def exit_at_once(code: int = 0) -> None:
+    note("started")
+    os._exit(code)
+
+
+@background
+def spoil_signals() -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for number in (signal.SIGCHLD, signal.SIGALRM, signal.SIGUSR1):
+        signal.signal(number, lambda *_: note("hijacked"))
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    signal.set_wakeup_fd(-1)
+    note("spoiled")
+
+
+@background
+def spoil_signals_and_hang() -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    note("started")
+    time.sleep(3600)
+
+
+kept: list[bytearray] = []
+
+
+@background
+def leak(megabytes: int) -> None:
+    block = bytearray(megabytes * 1024 * 1024)
+    block[:: os.sysconf("SC_PAGE_SIZE")] = bytes(b"x" * len(block[:: os.sysconf("SC_PAGE_SIZE")]))
+    kept.append(block)
+    note("ran", megabytes=megabytes)
+
+
+@background
+def spike(megabytes: int) -> None:
+    block = bytearray(b"x") * (megabytes * 1024 * 1024)
+    del block
+    note("ran", megabytes=megabytes)
+
+
+@background
+def hog() -> None:
+    note("started")
+    blocks = []
+    while True:
+        blocks.append(bytearray(b"x") * (8 * 1024 * 1024))
