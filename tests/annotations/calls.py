@@ -43,5 +43,5 @@ def wrong() -> None:
     assert number
 
 
-@background(max_attempts="many")  # type: ignore[call-overload]
+@background(max_attempts="many")  # type: ignore[call-overload, untyped-decorator]
 def wrong_option() -> None: ...

@@ -42,9 +42,10 @@ def blocks(page: Path, *languages: str) -> list[Block]:
 def section(page: str, heading: str) -> str:
     """Return what stands below a heading, up to the next one of the same or a higher level."""
     text = (ROOT / "docs" / page).read_text()
-    match = re.search(rf"^(#+) {re.escape(heading)}\n(.*?)(?=^#{{1,2}} |\Z)", text, re.MULTILINE | re.DOTALL)
-    assert match, f"docs/{page} has no section {heading!r}"
-    return match[2]
+    level = re.search(rf"^(#+) {re.escape(heading)}$", text, re.MULTILINE)
+    assert level, f"docs/{page} has no section {heading!r}"
+    rest = text[level.end() :]
+    return re.split(rf"^#{{1,{len(level[1])}}} ", rest, maxsplit=1, flags=re.MULTILINE)[0]
 
 
 def column(text: str, number: int = 0) -> list[str]:
