@@ -220,6 +220,12 @@ class Daemon:
 
         return wait_until(found, within, f"a worker with {task}")
 
+    def end_worker(self, slot: int) -> None:
+        """Kill the worker of a slot and wait until that is noticed."""
+        pid = self.worker(slot)["pid"]
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: self.worker(slot)["pid"] != pid, SLOW_MACHINE)
+
     @property
     def log(self) -> str:
         """Everything it has said."""

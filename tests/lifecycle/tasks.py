@@ -5,14 +5,36 @@ from __future__ import annotations
 import ctypes
 import faulthandler
 import itertools
+import json
 import os
 import re
 import signal
 import sys
 import time
+from collections.abc import Sequence
+from pathlib import Path
 
-from bgtasks import background
+from bgtasks import background, limits
 from tests.project.tasks import note
+
+if os.environ.get("BGTASKS_TEST_MIN_LIFETIME"):
+    limits.MIN_LIFETIME = float(os.environ["BGTASKS_TEST_MIN_LIFETIME"])  # the tests are not to wait for ten seconds
+
+
+def pause_after_claims(path: str) -> None:
+    """Have workers sleep between the commit of a claim and its first record, as long as the file exists."""
+    from bgtasksd.zygote.observer import SlotObserver  # only a worker's process has it
+
+    def claimed(observer: SlotObserver, claims: Sequence[object]) -> None:
+        while claims and Path(path).exists():
+            note("claimed")
+            time.sleep(0.1)
+
+    SlotObserver.claimed = claimed  # type: ignore[assignment,method-assign]
+
+
+if os.environ.get("BGTASKS_TEST_PAUSE_FILE"):
+    pause_after_claims(os.environ["BGTASKS_TEST_PAUSE_FILE"])
 
 
 @background
@@ -35,6 +57,15 @@ def hang(number: int = 0) -> None:
     except BaseException as error:
         note("interrupted", number=number, error=type(error).__name__)
         raise
+
+
+@background
+def hang_once(number: int) -> None:
+    """Hang in the first run, end at once in the next."""
+    note("started", number=number)
+    ledger = Path(os.environ["BGTASKS_TEST_LEDGER"]).read_text().splitlines()
+    if sum(json.loads(line).get("number") == number for line in ledger) == 1:
+        time.sleep(3600)
 
 
 @background

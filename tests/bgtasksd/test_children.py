@@ -1,0 +1,165 @@
+"""Forking, signalling, reaping and talking to real child processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+
+import pytest
+
+from bgtasksd.children import channel, process
+from bgtasksd.children.exits import Exit, OomCounter
+from bgtasksd.children.fork import fork
+from bgtasksd.children.process import Process
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.processes
+
+
+def _end(child):
+    exit_ = wait_until(child.reap)
+    child.close()
+    return exit_
+
+
+def test_an_exit_says_code_or_signal():
+    assert str(_end(Process(fork(lambda mask: 3)))) == "exit code 3"
+    child = Process(fork(lambda mask: time.sleep(60)))
+    child.send_signal(signal.SIGKILL)
+    assert str(_end(child)) == "SIGKILL"
+
+
+@pytest.mark.parametrize("error", [SystemExit(0), KeyboardInterrupt(), BaseException("x")])
+def test_a_child_never_returns_into_its_parents_frames(error, capfd):
+    before = os.getpid()
+
+    def body(mask):
+        raise error
+
+    child = Process(fork(body))
+    assert os.getpid() == before
+    assert _end(child).code == 70
+    assert type(error).__name__ in capfd.readouterr().err
+
+
+def test_a_signal_sent_right_after_the_fork_is_not_lost():
+    """It waits, blocked, until the child has its handlers and restores the mask."""
+
+    def body(mask):
+        time.sleep(0.1)
+        signal.signal(signal.SIGTERM, lambda *_: os._exit(9))
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        time.sleep(10)
+        return 1
+
+    for _ in range(5):
+        child = Process(fork(body))
+        child.send_signal(signal.SIGTERM)
+        assert _end(child).code == 9
+
+
+def test_a_child_has_default_signals_but_for_broken_pipes():
+    old = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        child = Process(
+            fork(
+                lambda mask: int(
+                    signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+                    and signal.getsignal(signal.SIGPIPE) is signal.SIG_IGN
+                )
+            )
+        )
+    finally:
+        signal.signal(signal.SIGTERM, old)
+    assert _end(child).code == 1
+
+
+def test_killing_the_group_ends_what_the_child_started():
+    reader, writer = os.pipe()
+
+    def body(mask):
+        os.setpgid(0, 0)
+        pid = os.fork()
+        if pid:
+            os.write(writer, str(pid).encode())
+        time.sleep(60)
+        return 0
+
+    child = Process(fork(body))
+    grandchild = int(os.read(reader, 20))
+    child.send_signal(signal.SIGKILL)
+    wait_until(child.has_ended)
+    child.kill_group()
+    assert _end(child).signal == signal.SIGKILL
+    wait_until(lambda: process.run_state(grandchild) in ("", "Z"))
+    os.close(reader)
+    os.close(writer)
+
+
+def test_only_unknown_children_are_reaped_as_strays():
+    ours, stray = fork(lambda mask: 1), fork(lambda mask: 2)
+    assert wait_until(lambda: process.reap_strays({ours})) == [(stray, Exit(code=2))]
+    assert _end(Process(ours)).code == 1
+
+
+def test_messages_carry_descriptors_and_the_end_of_the_other_side_is_told():
+    ours, theirs = channel.pair()
+    reader, writer = os.pipe()
+    assert ours.receive() is None
+    assert theirs.send("hello", [writer], slot=3)
+    message, descriptors = ours.receive()
+    assert message == {"kind": "hello", "slot": 3}
+    os.write(descriptors[0], b"x")
+    assert os.read(reader, 1) == b"x"
+    theirs.socket.send(b"not json")
+    assert ours.receive() == ({"kind": "garbage"}, [])
+    theirs.close()
+    with pytest.raises(channel.ChannelClosed):
+        ours.receive()
+    assert not ours.send("drain")
+    ours.close()
+    channel.close_all([reader, writer, *descriptors])
+
+
+def test_a_full_channel_loses_the_message_instead_of_blocking():
+    ours, theirs = channel.pair()
+    started = time.monotonic()
+    while ours.send("wake", text="x" * 1000):
+        assert time.monotonic() - started < 10
+    ours.close()
+    theirs.close()
+
+
+def test_the_out_of_memory_counter_is_found_in_both_cgroup_versions(tmp_path):
+    two = tmp_path / "two"
+    (two / "app.slice").mkdir(parents=True)
+    events = two / "app.slice" / "memory.events"
+    events.write_text("low 0\noom 1\noom_kill 1\n")
+    (tmp_path / "v2").write_text("0::/app.slice\n")
+    counter = OomCounter(tmp_path / "v2", two)
+    assert not counter.has_risen()
+    events.write_text("low 0\noom 2\noom_kill 2\n")
+    assert counter.has_risen()
+    assert not counter.has_risen()
+
+    one = tmp_path / "one" / "memory" / "box"
+    one.mkdir(parents=True)
+    (one / "memory.oom_control").write_text("oom_kill_disable 0\nunder_oom 0\noom_kill 4\n")
+    (tmp_path / "v1").write_text("5:cpu:/\n4:memory:/box\n0::/\n")
+    counter = OomCounter(tmp_path / "v1", tmp_path / "one")
+    (one / "memory.oom_control").write_text("oom_kill 5\n")
+    assert counter.has_risen()
+
+
+def test_no_cgroup_counts_nothing(tmp_path):
+    assert not OomCounter(tmp_path / "missing", tmp_path).has_risen()
+
+
+def test_the_start_time_of_a_process_does_not_come_from_the_wall_clock():
+    assert process.start_ticks(os.getpid()) == process.start_ticks(os.getpid()) > 0
+    assert process.start_ticks(2**22 + 1) is None
+    assert process.parent(os.getpid()) == os.getppid()
+    assert process.unshared_bytes(os.getpid()) > 1024**2
+    assert "python" in process.command(os.getpid()) or sys.executable

@@ -1,0 +1,144 @@
+"""F08, F11, F32, F33, F36, F37: workers that leave at a limit, or are ended for want of memory."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+import pytest
+
+from bgtasks.models import CompletedTask, Task, TaskAttempt
+from tests.lifecycle import tasks
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.processes
+
+
+@contextlib.contextmanager
+def memory_cgroup(limit: int):
+    """Make a memory cgroup below our own and yield the file by which to enter it; skip where that is not permitted."""
+    lines = Path("/proc/self/cgroup").read_text().splitlines()
+    own = next((line.split(":", 2)[2] for line in lines if ":memory:" in line), None)
+    version_two = own is None
+    if version_two:
+        own = next(line.split(":", 2)[2] for line in lines if line.startswith("0::"))
+    group = Path("/sys/fs/cgroup", "" if version_two else "memory", own.lstrip("/"), f"bgtasks-test-{os.getpid()}")
+    try:
+        group.mkdir()
+        (group / ("memory.max" if version_two else "memory.limit_in_bytes")).write_text(str(limit))
+        with contextlib.suppress(OSError):
+            (group / ("memory.swap.max" if version_two else "memory.memsw.limit_in_bytes")).write_text(
+                "0" if version_two else str(limit)
+            )
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            group.rmdir()
+        pytest.skip(f"no memory cgroup can be made: {error}")
+    try:
+        yield group / "cgroup.procs"
+    finally:
+        wait_until(lambda: not (group / "cgroup.procs").read_text().strip(), within=20)
+        group.rmdir()
+
+
+def test_f08_out_of_memory_ends_a_worker_and_not_the_supervisor_and_is_named(make_daemon):
+    with memory_cgroup(220 * 1024 * 1024) as entrance:
+        daemon = make_daemon(workers=1, BACKOFF=60)
+        daemon.wrapper = ["sh", "-c", f'echo $$ > {entrance}; exec "$@"', "sh"]
+        try:
+            daemon.start()
+            task = tasks.hog()
+            wait_until(lambda: TaskAttempt.objects.filter(task_id=task.pk).exists(), within=40)
+            attempt = TaskAttempt.objects.filter(task_id=task.pk).first()
+            assert "out of memory" in attempt.error
+            Task.objects.all().delete()
+            wait_until(lambda: daemon.is_ready, within=20)
+            assert daemon.worker(1)["last_exit"] == "out_of_memory"
+            daemon.assert_converged()
+        finally:
+            daemon.close()
+
+
+def test_f11_planned_retirements_are_fast_and_never_all_at_once(make_daemon):
+    daemon = make_daemon(workers=4, SLEEP=1)
+    daemon.start("--max-tasks", "1")
+    for number in range(60):
+        tasks.quick(number)
+    fewest = 4
+
+    def all_done():
+        nonlocal fewest
+        states = [worker["state"] for worker in daemon.status()["workers"]]
+        fewest = min(fewest, 4 - sum(state in ("spawning", "backoff") for state in states))
+        return CompletedTask.objects.count() == 60
+
+    wait_until(all_done, within=60)
+    wait_until(lambda: daemon.status()["totals"]["recycled"]["tasks"] == 60, within=60)
+    assert fewest >= 3
+    assert len({entry["pid"] for entry in daemon.ledger("ran")}) == 60
+    assert not daemon.log_lines("next in")
+    daemon.assert_converged()
+
+
+def test_f32_f33_a_leak_recycles_its_worker_between_tasks_and_a_freed_spike_does_not(make_daemon):
+    daemon = make_daemon(workers=1)
+    daemon.variables["BGTASKS_TEST_MIN_LIFETIME"] = "0.5"
+    daemon.start("--max-memory", "80M")
+    first = daemon.worker_pids()
+    wait_until(lambda: daemon.worker(1)["age_s"] > 1)
+    for _ in range(3):
+        tasks.spike(200)
+    wait_until(lambda: CompletedTask.objects.count() == 3, within=30)
+    tasks.nap(1.2)
+    wait_until(lambda: CompletedTask.objects.count() == 4, within=30)
+    assert daemon.worker_pids() == first
+    assert daemon.status()["totals"]["recycled"]["memory"] == 0
+
+    for _ in range(40):
+        tasks.leak(5)
+    wait_until(lambda: CompletedTask.objects.count() == 44, within=40)
+    wait_until(lambda: daemon.status()["totals"]["recycled"]["memory"] >= 1, within=20)
+    assert len(daemon.ledger("ran")) == 43
+    assert not TaskAttempt.objects.exists()
+    daemon.assert_converged()
+
+
+def test_f36_workers_too_old_leave_after_their_task_one_after_the_other(make_daemon):
+    daemon = make_daemon(workers=4)
+    daemon.variables["BGTASKS_TEST_MIN_LIFETIME"] = "0.5"
+    daemon.start("--max-age", "2s")
+    first = set(daemon.worker_pids())
+    tasks.nap(6.0)
+    busy = daemon.busy_worker("nap")["pid"]
+    fewest = 4
+
+    def all_replaced():
+        nonlocal fewest
+        states = [worker["state"] for worker in daemon.status()["workers"]]
+        fewest = min(fewest, 4 - sum(state in ("spawning", "backoff") for state in states))
+        return first - set(daemon.worker_pids()) == first - {busy} and not daemon.ledger("ended")
+
+    wait_until(all_replaced, within=20)
+    wait_until(lambda: daemon.ledger("ended"), within=20)
+    wait_until(lambda: busy not in daemon.worker_pids(), within=20)
+    assert fewest >= 3
+    assert CompletedTask.objects.get().attempts == 1
+    assert daemon.status()["totals"]["recycled"]["age"] >= 4
+
+
+def test_f37_the_replacement_of_an_only_worker_is_up_before_the_old_one_leaves(make_daemon):
+    daemon = make_daemon(workers=1)
+    daemon.variables["BGTASKS_TEST_MIN_LIFETIME"] = "0.5"
+    daemon.start("--max-age", "1s")
+    first = daemon.worker_pids()
+    gaps = []
+
+    def replaced():
+        states = [worker["state"] for worker in daemon.status()["workers"]]
+        gaps.extend(state for state in states if state in ("spawning", "booting", "backoff"))
+        return daemon.worker_pids() != first
+
+    wait_until(replaced, within=20)
+    assert not gaps
+    assert daemon.is_ready
