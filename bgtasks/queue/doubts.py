@@ -8,38 +8,42 @@ from typing import Any
 
 from bgtasks.queue.engine import Engine
 from bgtasks.queue.rows import LIVE, claim_of, in_claim_order
+from bgtasks.queue.settling import ENDINGS
 from bgtasks.queue.types import Claim, Holder, Outcome
 
 MADE = "SELECT {columns} FROM bgtasks_task WHERE status = 2 AND locked_by = %(holder)s AND claim IN {tokens}"
 WRITTEN = """
-SELECT id, attempts FROM bgtasks_completedtask WHERE id IN {ids} AND locked_by = %(holder)s
-UNION SELECT task_id, attempt FROM bgtasks_taskattempt WHERE task_id IN {ids} AND worker = %(holder)s
+SELECT id, attempts, outcome FROM bgtasks_completedtask WHERE id IN {ids} AND locked_by = %(holder)s
+UNION ALL SELECT task_id, attempt, 0 FROM bgtasks_taskattempt
+WHERE task_id IN {ids} AND worker = %(holder)s AND crashed = %(crashed)s
 """
 LINGERING = 30.0
 """Seconds for which a COMMIT may still be on its way in the server after the client gave up."""
 
 
 class Doubts:
-    """The tokens of each holder's turns that ended with an error, and when."""
+    """What each holder's turns that ended with an error wanted to write: the tokens drawn, the outcomes given."""
 
     def __init__(self) -> None:
         self._tokens: dict[str, dict[int, float]] = {}
+        self._outcomes: dict[str, set[tuple[int, int]]] = {}
 
-    def add(self, holder: Holder, token: int) -> None:
+    def add(self, holder: Holder, token: int, outcomes: Sequence[Outcome]) -> None:
         """Note that this turn may or may not have been committed."""
         self._tokens.setdefault(holder.name, {})[token] = monotonic()
+        self._outcomes.setdefault(holder.name, set()).update(map(_held, outcomes))
 
-    def resolve(self, holder: Holder, found: Sequence[Claim]) -> None:
-        """Forget what is decided, after a confirmed turn: claims that were found, and what is long past."""
+    def resolve(self, holder: Holder, found: Sequence[Claim], outcomes: Sequence[Outcome]) -> None:
+        """Forget what a confirmed turn has decided, and what is long past."""
         if holder.name not in self._tokens:
             return
-        tokens, now = self._tokens[holder.name], monotonic()
-        decided = {claim.token for claim in found}
-        left = {token: at for token, at in tokens.items() if token not in decided and now - at < LINGERING}
+        now, decided = monotonic(), {claim.token for claim in found}
+        tokens = self._tokens.pop(holder.name).items()
+        left = {token: at for token, at in tokens if token not in decided and now - at < LINGERING}
+        pending = self._outcomes.pop(holder.name).difference(map(_held, outcomes))
         if left:
             self._tokens[holder.name] = left
-        else:
-            del self._tokens[holder.name]
+            self._outcomes[holder.name] = pending
 
     def claims_made(self, db: Engine, cursor: Any, holder: Holder) -> list[Claim]:
         """Return the claims of turns in doubt that stand in the table: nobody runs them yet."""
@@ -52,8 +56,19 @@ class Doubts:
 
     def without_written(self, db: Engine, cursor: Any, holder: Holder, lost: Sequence[Outcome]) -> list[Outcome]:
         """Return the outcomes that are lost indeed, and were not written by a turn in doubt."""
-        if not lost or holder.name not in self._tokens:
+        doubtful = self._outcomes.get(holder.name, set()).intersection(map(_held, lost))
+        if not doubtful:
             return list(lost)
-        ids, parameters = db.listed("id", [one.claim.task_id for one in lost])
-        written = set(db.execute(cursor, WRITTEN.format(ids=ids), holder=holder.name, **parameters).fetchall())
-        return [one for one in lost if (one.claim.task_id, one.claim.attempts) not in written]
+        ids, parameters = db.listed("id", [task_id for task_id, _ in sorted(doubtful)])
+        # A crash was recorded by whoever took the task away: that claim is lost.
+        parameters |= {"holder": holder.name, "crashed": False}
+        written = set(db.execute(cursor, WRITTEN.format(ids=ids), **parameters).fetchall())
+        return [one for one in lost if _held(one) not in doubtful or _ending(one) not in written]
+
+
+def _held(one: Outcome) -> tuple[int, int]:
+    return one.claim.task_id, one.claim.token
+
+
+def _ending(one: Outcome) -> tuple[int, int, int]:
+    return one.claim.task_id, one.claim.attempts, int(ENDINGS.get(one.result, 0))

@@ -36,7 +36,9 @@ WHERE status = 1 AND queue = %(queue{at})s AND run_at <= {now} {known}
 ORDER BY claim_order, run_at, id LIMIT %(look)s {lock}
 """
 COLUMNS = names(LIVE, quote="`")
-LOCK_CHOSEN = f"SELECT {COLUMNS}, {{now}} FROM bgtasks_task {BY_ID} WHERE id IN {{ids}} AND status = 1 FOR UPDATE SKIP LOCKED"
+LOCK_CHOSEN = (
+    f"SELECT {COLUMNS}, {{now}} FROM bgtasks_task {BY_ID} WHERE id IN {{ids}} AND status = 1 FOR UPDATE SKIP LOCKED"
+)
 # The SET list is evaluated from left to right: no column is read after it was written.
 TAKE = f"""
 UPDATE bgtasks_task {BY_ID} SET status = 2, claim = %(token)s, attempts = attempts + 1, locked_by = %(holder)s,

@@ -30,9 +30,9 @@ def turn(outcomes: Sequence[Outcome], want: int, holder: Holder) -> Turn:
             lost = _doubts.without_written(db, cursor, holder, lost_of(outcomes, settled))
             claims = claim(db, cursor, want - len(found), holder, token) if want > len(found) else []
     except BaseException:
-        _doubts.add(holder, token)
+        _doubts.add(holder, token, outcomes)
         raise
-    _doubts.resolve(holder, found)
+    _doubts.resolve(holder, found, outcomes)
     return Turn(found + claims, lost, settled.repeated, settled.cancelled)
 
 

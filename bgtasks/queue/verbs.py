@@ -27,7 +27,7 @@ WHERE id IN ({ids}) AND status IN (0, 1, 3)
 """
 CHANGE_PRIORITY = """
 UPDATE bgtasks_task {by_id} SET priority = priority + %(delta)s
-WHERE id IN ({ids}) AND priority + %(delta)s BETWEEN -2147483648 AND 2147483647
+WHERE id IN ({ids}) AND priority BETWEEN %(lowest)s AND %(highest)s
 """
 DELETE = "DELETE FROM bgtasks_task WHERE id IN ({ids}) AND status IN (0, 1, 3)"
 
@@ -63,7 +63,9 @@ def change_priority(ids: Iterable[int], delta: int) -> int:
         waiting = _locked(db, cursor, ids)
         if not waiting:
             return 0
-        changed: int = db.execute(cursor, CHANGE_PRIORITY.format(by_id=db.by_id, ids=id_list(waiting)), delta=delta).rowcount
+        sql = CHANGE_PRIORITY.format(by_id=db.by_id, ids=id_list(waiting))
+        bounds = {"lowest": -(2**31) - delta, "highest": 2**31 - 1 - delta}
+        changed: int = db.execute(cursor, sql, delta=delta, **bounds).rowcount
     return changed
 
 

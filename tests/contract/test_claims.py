@@ -190,7 +190,10 @@ def test_processes_that_race_claim_every_task_once(child_environment: dict[str, 
     tasks = [enqueued(str(number), queue=f"q{number % 3}", priority=number % 2) for number in range(150)]
     racers = [
         subprocess.Popen(
-            [sys.executable, "-c", RACER, str(number), str(want)], env=child_environment, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", RACER, str(number), str(want)],
+            env=child_environment,
+            stdout=subprocess.PIPE,
+            text=True,
         )
         for number, want in enumerate((1, 1, 3, 10))
     ]

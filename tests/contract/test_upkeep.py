@@ -1,0 +1,64 @@
+"""Staging what is due, knowing when the next is, and pruning the history."""
+
+from __future__ import annotations
+
+import pytest
+
+from bgtasks.models import CompletedTask, Status, Task, TaskAttempt
+from bgtasks.queue import claims
+from bgtasks.queue.types import Result
+from tests.contract.making import ago, ahead, claim, claim_one, enqueued, failure, live, names, settle, success
+
+
+def test_due_tasks_become_ready_the_oldest_first() -> None:
+    for number in range(5):
+        enqueued(str(number), run_at=ahead(100))
+    later = enqueued("later", run_at=ahead(100))
+    for number in range(5):
+        Task.objects.filter(task_name=str(number)).update(run_at=ago(10 - number))
+    assert claim() == []
+    assert claims.stage(limit=3) == 3
+    assert names(claim(9)) == ["0", "1", "2"]
+    assert claims.stage() == 2
+    assert claims.stage() == 0
+    assert live(later.id).status == Status.SCHEDULED
+
+
+def test_a_retry_becomes_ready_when_its_delay_is_over() -> None:
+    task = enqueued()
+    settle(failure(claim_one(), retry_in=0.05))
+    assert live(task.id).status == Status.SCHEDULED
+    Task.objects.update(run_at=ago(0.01))
+    assert claims.stage() == 1
+    assert claim_one().attempts == 2
+
+
+def test_the_next_due_time_is_told_by_the_databases_clock() -> None:
+    assert claims.next_due() is None
+    enqueued()
+    assert claims.next_due() is None
+    enqueued(run_at=ahead(100))
+    enqueued(run_at=ahead(50))
+    seconds = claims.next_due()
+    assert seconds is not None
+    assert 20 < seconds <= 50
+    Task.objects.update(run_at=ago(5))
+    assert (claims.next_due() or 0) < -4
+
+
+def test_history_is_pruned_by_outcome_and_age_in_batches(settings: pytest.FixtureRequest) -> None:
+    settings.BGTASKS = {"KEEP": {"successful": 3600, "failed": None}}  # type: ignore[attr-defined]
+    for number in range(6):
+        enqueued(str(number))
+    held = claim(6)
+    for claimed in held[:4]:
+        settle(success(claimed))
+    for claimed in held[4:]:
+        settle(failure(claimed, Result.FAILED))
+    CompletedTask.objects.exclude(id=held[0].task_id).update(run_at=ago(7200))
+    TaskAttempt.objects.create(task_id=held[1].task_id, attempt=1, finished_at=ago(7200))
+    assert claims.prune(batch=2) == 2
+    assert claims.prune() == 1
+    assert claims.prune() == 0
+    assert set(CompletedTask.objects.values_list("task_name", flat=True)) == {"0", "4", "5"}
+    assert set(TaskAttempt.objects.values_list("task_id", flat=True)) == {held[4].task_id, held[5].task_id}
