@@ -35,16 +35,23 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-class Shell:
-    """A terminal in an empty folder, with a new virtual environment; the daemon gets a terminal of its own."""
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a new virtual environment; the page that is followed first installs into it."""
+    folder = tmp_path_factory.mktemp("environment") / "venv"
+    venv.create(folder, with_pip=True)
+    return folder
 
-    def __init__(self, folder: Path, wheel: Path) -> None:
+
+class Shell:
+    """A terminal in an empty folder, with a virtual environment of its own; the daemon gets its own terminal."""
+
+    def __init__(self, folder: Path, environment: Path, wheel: Path) -> None:
         self.folder = folder / "project"
         self.folder.mkdir()
-        venv.create(folder / "venv", with_pip=True)
         self.environment = {key: value for key, value in os.environ.items() if not key.startswith(OURS)}
         self.environment |= {
-            "PATH": f"{folder / 'venv/bin'}{os.pathsep}{os.environ['PATH']}",
+            "PATH": f"{environment / 'bin'}{os.pathsep}{os.environ['PATH']}",
             "HOME": str(folder),
             "XDG_RUNTIME_DIR": str(folder),
             "PIP_FIND_LINKS": f"{wheel} {os.environ.get('PIP_FIND_LINKS', '')}".strip(),
@@ -95,8 +102,8 @@ class Shell:
 
 
 @pytest.fixture
-def shell(tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> Iterator[Shell]:
-    shell = Shell(tmp_path_factory.mktemp("qs"), wheel)
+def shell(tmp_path_factory: pytest.TempPathFactory, environment: Path, wheel: Path) -> Iterator[Shell]:
+    shell = Shell(tmp_path_factory.mktemp("qs"), environment, wheel)
     yield shell
     shell.end()
 
