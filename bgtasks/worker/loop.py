@@ -200,10 +200,12 @@ class Worker:
     def settle_the_rest(self) -> None:
         """Try until every outcome is written or somebody is impatient; look once for a claim that nobody confirmed."""
         is_in_doubt = self.failures > 0
-        while (self.outcomes or is_in_doubt) and not self.gives_up:
+        while self.outcomes or is_in_doubt:
             is_in_doubt = False
             for claim in self.turn():
                 self.outcomes.append(self.execute(claim))  # which gives it back
-            if self.failures and self.outcomes and not self.gives_up:
+            if self.failures and (self.gives_up or not self.outcomes):
+                return
+            if self.failures:
                 self.observer.idle()
                 self.wait(self.pause())

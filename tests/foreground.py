@@ -1,0 +1,112 @@
+"""A real `process_tasks` for tests: started on the test database with its own settings, watched, always ended."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from tests.waiting import wait_until
+
+ROOT = Path(__file__).resolve().parent.parent
+SLOW_MACHINE = 30.0
+"""Seconds for what is quick on a quiet machine, where no bound is promised."""
+
+
+class Foreground:
+    """One `process_tasks`, with everything it wrote."""
+
+    def __init__(self, directory: Path, database_name: str, lines: tuple[str, ...] = (), **bgtasks: Any) -> None:
+        self.directory = directory
+        self.ledger_file = directory / "ledger"
+        self.process: subprocess.Popen[bytes] | None = None
+        self.log_file = directory / "log"
+        directory.mkdir(exist_ok=True)
+        settings = [
+            "from tests.settings import *",
+            f"DATABASES['default']['NAME'] = {database_name!r}",
+            "INSTALLED_APPS = [*INSTALLED_APPS, 'tests.lifecycle']",
+            f"BGTASKS = {bgtasks!r}",
+            *lines,
+        ]
+        (directory / "foreground_settings.py").write_text("\n".join(settings) + "\n")
+
+    def start(self, *options: str, is_awaited: bool = True, sleep: float = 0.2) -> Foreground:
+        """Start it; return when it is about to look at the queue, or at once."""
+        command = [sys.executable, "-W", "always", "-m", "django", "process_tasks", "--sleep", str(sleep), *options]
+        environment = {
+            **os.environ,
+            "DJANGO_SETTINGS_MODULE": "foreground_settings",
+            "PYTHONPATH": f"{self.directory}:{ROOT}",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "BGTASKS_TEST_LEDGER": str(self.ledger_file),
+        }
+        with self.log_file.open("ab") as log:
+            self.process = subprocess.Popen(
+                command, env=environment, cwd=self.directory, stdout=log, stderr=log, stdin=subprocess.DEVNULL
+            )
+        if is_awaited:
+            wait_until(lambda: "found:" in self.log or self.is_over, SLOW_MACHINE, f"the start; log:\n{self.log}")
+            assert not self.is_over, self.log
+        return self
+
+    @property
+    def pid(self) -> int:
+        assert self.process is not None
+        return self.process.pid
+
+    @property
+    def is_over(self) -> bool:
+        return self.process is not None and self.process.poll() is not None
+
+    @property
+    def log(self) -> str:
+        return self.log_file.read_text(errors="replace")
+
+    def send(self, number: int) -> None:
+        """Send it a signal."""
+        assert self.process is not None
+        self.process.send_signal(number)
+
+    def ended(self, within: float = SLOW_MACHINE) -> int:
+        """Wait until it is over; return its exit code, negative for a signal."""
+        wait_until(lambda: self.is_over, within, f"the end; log:\n{self.log}")
+        assert self.process is not None
+        return self.process.returncode
+
+    def ledger(self, event: str | None = None) -> list[dict[str, Any]]:
+        """Return what tasks wrote down."""
+        if not self.ledger_file.exists():
+            return []
+        notes = [json.loads(line) for line in self.ledger_file.read_text().splitlines()]
+        return [note for note in notes if event in (None, note["event"])]
+
+    def wait_for(self, event: str, times: int = 1, within: float = SLOW_MACHINE) -> dict[str, Any]:
+        """Wait until tasks have written an event down so often; return the last of them."""
+        wait_until(lambda: len(self.ledger(event)) >= times, within, f"{event} × {times}; log:\n{self.log}")
+        return self.ledger(event)[times - 1]
+
+
+@contextlib.contextmanager
+def foregrounds(directory: Path, database_name: str) -> Iterator[Callable[..., Foreground]]:
+    """Give a function that makes them; none outlives the test."""
+    made: list[Foreground] = []
+
+    def make(*lines: str, **bgtasks: Any) -> Foreground:
+        made.append(Foreground(directory / f"foreground{len(made)}", database_name, lines, **bgtasks))
+        return made[-1]
+
+    try:
+        yield make
+    finally:
+        for one in made:
+            if one.process is not None:
+                if not one.is_over:
+                    one.send(signal.SIGKILL)
+                one.process.wait()

@@ -1,0 +1,264 @@
+"""`manage.py process_tasks` as a real process on a real database."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import threading
+import time
+from datetime import timedelta
+
+import pytest
+from django.core.management import call_command
+from django.db import connection
+
+from bgtasks import options
+from bgtasks.models import CompletedTask, Status, Task, WorkerProcess
+from tests.foreground import SLOW_MACHINE, foregrounds
+from tests.lifecycle import tasks
+from tests.project import tasks as project_tasks
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.processes
+
+
+@pytest.fixture
+def make(tmp_path, transactional_db):
+    """A function that makes foreground workers on the test database."""
+    with foregrounds(tmp_path, connection.settings_dict["NAME"]) as make:
+        yield make
+
+
+def test_it_says_what_it_found_runs_what_is_there_and_leaves_after_its_duration(make):
+    done = [tasks.quick.enqueue(number) for number in range(3)]
+    process = make().start("--duration", "1")
+    assert process.ended() == 0
+    assert [note["number"] for note in process.ledger("ran")] == [0, 1, 2]
+    assert {task.id for task in CompletedTask.objects.succeeded()} == {task.id for task in done}
+    assert "tests.lifecycle.tasks.quick" in process.log
+    assert "queues: all" in process.log
+    assert process.log.count("done") == 3
+    assert not WorkerProcess.objects.exists()
+
+
+def test_it_runs_new_tasks_while_it_waits_and_scheduled_ones_on_time(make):
+    process = make().start()
+    tasks.quick.enqueue(1)
+    process.wait_for("ran", 1)
+    tasks.quick.using(run_at=timedelta(seconds=1)).enqueue(2)
+    tasks.quick.using(run_at=timedelta(hours=1)).enqueue(3)
+    process.wait_for("ran", 2)
+    task = CompletedTask.objects.get(task_params="[[2], {}]")
+    assert task.due_at <= task.locked_at
+    assert Task.objects.get().status == Status.SCHEDULED
+
+
+def test_only_the_queues_asked_for_are_served(make):
+    for queue in ("mail", "reports", "other"):
+        tasks.quick.using(queue=queue).enqueue(len(queue))
+    process = make().start("--queue", "mail", "--queue", "reports", "--duration", "1")
+    assert process.ended() == 0
+    assert sorted(note["number"] for note in process.ledger("ran")) == [len("mail"), len("reports")]
+    assert Task.objects.get().queue == "other"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGTSTP, signal.SIGHUP])
+def test_a_signal_ends_an_idle_worker_at_once(make, number):
+    process = make().start(sleep=300)
+    wait_until(WorkerProcess.objects.exists, SLOW_MACHINE)
+    time.sleep(0.3)  # so that it most probably sleeps: the test holds in any case
+    sent_at = time.monotonic()
+    process.send(number)
+    assert process.ended() == 0
+    assert time.monotonic() - sent_at < 10
+    assert "left: stopped" in process.log
+    assert not WorkerProcess.objects.exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_lets_the_running_task_finish_and_the_next_one_wait(make, number):
+    running, waiting = tasks.nap.enqueue(1.5, 1), tasks.quick.enqueue(2)
+    process = make().start()
+    process.wait_for("started")
+    process.send(number)
+    assert process.ended() == 0
+    assert len(process.ledger("ended")) == 1
+    assert CompletedTask.objects.get(id=running.id).status == Status.SUCCESSFUL
+    waiting.refresh_from_db()
+    assert (waiting.status, waiting.attempts) == (Status.READY, 0)
+    assert "finishing the running task" in process.log
+
+
+def test_the_second_signal_interrupts_the_task_and_gives_it_back_uncharged(make):
+    task = tasks.hang.enqueue()
+    process = make().start()
+    process.wait_for("started")
+    process.send(signal.SIGTERM)
+    wait_until(lambda: "finishing the running task" in process.log, SLOW_MACHINE)
+    process.send(signal.SIGTERM)
+    assert process.ended() == 0
+    assert process.ledger("interrupted")[0]["error"] == "TaskInterrupted"
+    task.refresh_from_db()
+    assert (task.status, task.attempts, task.locked_by) == (Status.READY, 0, None)
+    assert "given back" in process.log
+
+
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGUSR2])
+def test_other_signals_of_the_heritage_do_nothing(make, number):
+    process = make().start()
+    process.send(number)
+    tasks.quick.enqueue(1)
+    process.wait_for("ran")
+    assert not process.is_over
+
+
+def test_a_task_past_its_limit_is_a_failed_attempt_and_the_worker_goes_on(make):
+    task, after = tasks.hang.using(max_run_time=1).enqueue(), tasks.quick.enqueue(2)
+    process = make(KILL_GRACE=5).start()
+    process.wait_for("ran")
+    assert process.ledger("interrupted")[0]["error"] == "TaskTimeout"
+    wait_until(lambda: CompletedTask.objects.filter(id=after.id).exists(), SLOW_MACHINE)
+    task.refresh_from_db()
+    assert (task.status, task.attempts, task.crashes) == (Status.SCHEDULED, 1, 0)
+    assert "TaskTimeout" in task.last_error
+    assert not process.is_over
+
+
+def test_a_claim_lasts_as_long_as_the_task_may_run(make):
+    tasks.nap.using(max_run_time=None).enqueue(60, 1)
+    process = make(MAX_RUN_TIME=100, KILL_GRACE=5).start()
+    process.wait_for("started", 1)
+    endless = Task.objects.get()
+    assert timedelta(hours=23) < endless.locked_until - endless.locked_at <= timedelta(hours=24, seconds=60)
+    process.send(signal.SIGTERM)
+    process.send(signal.SIGINT)
+    process.ended()
+    Task.objects.all().delete()
+    tasks.nap.enqueue(60, 2)
+    other = make(MAX_RUN_TIME=100, KILL_GRACE=5).start()
+    other.wait_for("started", 1)
+    usual = Task.objects.get()
+    assert timedelta(seconds=100) < usual.locked_until - usual.locked_at < timedelta(seconds=120)
+
+
+def test_the_log_goes_to_a_file_and_printing_goes_to_the_log(make, tmp_path):
+    project_tasks.prints.enqueue("hello from a task")
+    project_tasks.prints.enqueue("and again")
+    log = tmp_path / "tasks.log"
+    process = make().start(
+        "--duration", "1", "--log-std", "--log-file", str(log), "--log-level", "INFO", is_awaited=False
+    )
+    assert process.ended() == 0
+    assert "hello from a task" in log.read_text()
+    assert "outcome=successful" in log.read_text()
+    assert "Traceback" not in process.log
+
+
+# Refusing to start
+
+
+def test_a_tasks_module_that_is_broken_stops_the_start_with_its_traceback(make):
+    process = make("INSTALLED_APPS = [*INSTALLED_APPS, 'broken']")
+    package = process.directory / "broken"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "tasks.py").write_text("import nothing_of_that_name\n")
+    assert process.start(is_awaited=False).ended() == 1
+    assert "No module named 'nothing_of_that_name'" in process.log
+    assert 'tasks.py", line 1' in process.log
+
+
+def test_two_functions_under_one_name_stop_the_start(make):
+    process = make("INSTALLED_APPS = [*INSTALLED_APPS, 'twice']")
+    package = process.directory / "twice"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "tasks.py").write_text(
+        "from bgtasks import background\n"
+        "@background(name='same')\ndef one(): pass\n"
+        "@background(name='same')\ndef other(): pass\n"
+    )
+    assert process.start(is_awaited=False).ended() == 1
+    assert "bgtasks.E004" in process.log
+    assert "Traceback" not in process.log
+
+
+def test_missing_tables_stop_the_start_with_the_command_to_run(tmp_path, transactional_db):
+    if connection.vendor != "sqlite":
+        pytest.skip("a database of its own is made for SQLite only")
+    with foregrounds(tmp_path, str(tmp_path / "empty.sqlite3")) as make_on_empty:
+        process = make_on_empty().start(is_awaited=False)
+        assert process.ended() == 1
+        assert "python manage.py migrate" in process.log
+        assert "Traceback" not in process.log
+
+
+# In a process that is somebody else's
+
+
+@pytest.fixture
+def _no_noise(settings, monkeypatch):
+    from bgtasks import output
+
+    monkeypatch.setattr(output, "attach_if_silent", lambda *args: [])
+
+
+@pytest.mark.usefixtures("transactional_db", "_no_noise")
+def test_call_command_runs_and_leaves_this_process_as_it_was():
+    handlers = {number: signal.getsignal(number) for number in signal.valid_signals()}
+    tasks.quick.enqueue(1)
+    call_command("process_tasks", duration=1, sleep=0.1, queue="default", stdout=io.StringIO())
+    assert CompletedTask.objects.count() == 1
+    assert {number: signal.getsignal(number) for number in handlers} == handlers
+    assert signal.set_wakeup_fd(-1) == -1
+
+
+@pytest.mark.usefixtures("transactional_db", "_no_noise")
+def test_call_command_runs_in_another_thread():
+    tasks.quick.enqueue(1)
+
+    def run():
+        call_command("process_tasks", duration=1, sleep=0.1)
+        connection.close()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    assert CompletedTask.objects.count() == 1
+
+
+def test_the_options_have_the_names_and_defaults_of_the_heritage():
+    from bgtasks.management.commands.process_tasks import Command
+
+    parser = Command().create_parser("manage.py", "process_tasks")
+    given = vars(parser.parse_args([]))
+    heritage = {"duration": 0, "sleep": 5.0, "queue": None, "log_file": None, "log_std": False, "log_level": None}
+    assert {name: given[name] for name in heritage} == heritage
+    assert given["dev"] is False
+    assert options.queues_of({"queue": None}) is None
+
+
+# Development
+
+
+def test_dev_starts_anew_after_a_change_and_lets_the_task_finish(make):
+    process = make("INSTALLED_APPS = [*INSTALLED_APPS, 'changing']")
+    package = process.directory / "changing"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "tasks.py").write_text("")
+    process.start("--dev")
+    tasks.nap.enqueue(3, 1)
+    first = process.wait_for("started")
+    (package / "tasks.py").write_text("\n")
+    os.utime(package / "tasks.py", (time.time() + 5, time.time() + 5))  # noqa: TID251 - a file's time is wall time
+    process.wait_for("ended")
+    wait_until(lambda: process.log.count("found:") == 2, SLOW_MACHINE, f"a second start; log:\n{process.log}")
+    tasks.quick.enqueue(2)
+    second = process.wait_for("ran")
+    assert first["pid"] != second["pid"]
+    assert first["pid"] == process.ledger("ended")[0]["pid"]
+    process.send(signal.SIGTERM)
+    assert process.ended() == 0
+    assert CompletedTask.objects.count() == 2
