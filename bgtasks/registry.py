@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from bgtasks.tasks import BackgroundTask
+from bgtasks.background_task import BackgroundTask
 
 _tasks: dict[str, BackgroundTask[..., Any]] = {}
 _sources: dict[str, set[tuple[str, str]]] = {}

@@ -10,7 +10,7 @@ import pytest
 from django.db import connection, transaction
 from django.utils import timezone
 
-from bgtasks import background
+from bgtasks import background, background_task
 from bgtasks.models import Task
 from bgtasks.tasks import TaskSchedule
 
@@ -140,3 +140,14 @@ def test_eight_callers_racing_leave_one_task(task: Any, action: int) -> None:
         thread.join()
     assert errors == []
     assert Task.objects.count() == sum(one is not None for one in made) == 5
+
+
+@pytest.mark.django_db
+def test_enqueue_stores_rather_than_loop_for_ever_when_the_hit_cannot_be_seen(
+    task: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check = task.using(action=TaskSchedule.CHECK_EXISTING)
+    first = check.enqueue(1)
+    monkeypatch.setattr(background_task, "_waiting_like", lambda *args: None)
+    assert check.enqueue(1) != first
+    assert Task.objects.count() == 2

@@ -37,6 +37,7 @@ def test_the_actions_have_the_heritage_numbers() -> None:
         (TaskSchedule(run_at=10), NOW + timedelta(seconds=10)),
     ],
 )
+@override_settings(USE_TZ=True)
 def test_when_each_kind_of_value_is_due(value: Any, due: datetime) -> None:
     assert TaskSchedule.create(value).due(NOW) == due
 
@@ -47,6 +48,7 @@ def test_run_at_is_reckoned_from_now_at_each_access() -> None:
     assert before <= schedule.run_at - timedelta(seconds=10) <= timezone.now()
 
 
+@override_settings(USE_TZ=True)
 def test_a_naive_datetime_is_in_the_current_time_zone_and_warns_as_django_does() -> None:
     with timezone.override("America/New_York"), pytest.warns(RuntimeWarning, match="naive datetime"):
         due = TaskSchedule(run_at=datetime(2030, 1, 1, 12)).run_at  # noqa: DTZ001
