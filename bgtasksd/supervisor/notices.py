@@ -54,8 +54,8 @@ class Notices:
         situation.was_ready = True
         seconds = situation.clock.now() - situation.started_at
         logger.info(
-            "ready, %d workers up in %.1f s. Ctrl-C lets running tasks finish.",
-            len(situation.slots),
+            "ready, %s up in %.1f s. Ctrl-C lets running tasks finish.",
+            "1 worker" if len(situation.slots) == 1 else f"{len(situation.slots)} workers",
             seconds,
             extra={"event": "ready", "workers": len(situation.slots), "seconds": round(seconds, 3)},
         )

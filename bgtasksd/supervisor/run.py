@@ -174,4 +174,5 @@ def make_situation(options: Options) -> Situation:
         zygote=Link("zygote", ZYGOTE, loop, clock, LONGEST_BACKOFF),
         maintenance=Link("maintenance", MAINTENANCE, loop, clock, LONGEST_BACKOFF),
         started_at=clock.now(),
+        preload=options.preload == "auto",
     )
