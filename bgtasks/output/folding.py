@@ -11,14 +11,14 @@ from typing import TextIO
 from bgtasks.output.formatters import formatter
 
 LINES_A_SECOND = 20
-"""Successes of one worker shown one by one in a second; what comes beyond is folded."""
+"""Successes of one worker shown one by one in a second; what comes beyond is folded, and all of the next second."""
 
 
 class Folds:
     """Successes of the current second beyond the limit, summed up by worker and task name."""
 
     def __init__(self, limit: int = LINES_A_SECOND, clock: Callable[[], float] = time.monotonic) -> None:
-        self.limit = limit
+        self.limit = self.shown_at_most = limit
         self.clock = clock
         self.started = clock()
         self.shown = 0
@@ -29,7 +29,7 @@ class Folds:
         if getattr(record, "event", "") != "task" or getattr(record, "outcome", "") not in ("successful", "settled"):
             return False
         self.shown += 1
-        if self.shown <= self.limit:
+        if self.shown <= self.shown_at_most:
             return False
         key = (str(getattr(record, "worker", "")), str(getattr(record, "task_name", "")))
         count, total = self.sums.get(key, (0, 0.0))
@@ -41,6 +41,7 @@ class Folds:
         if not now and self.clock() - self.started < 1.0:
             return []
         records = [_folded(worker, name, *told) for (worker, name), told in self.sums.items()]
+        self.shown_at_most = 0 if self.shown > self.limit else self.limit
         self.sums, self.shown, self.started = {}, 0, self.clock()
         return records
 
