@@ -40,21 +40,24 @@ class Foreground:
     def start(self, *options: str, is_awaited: bool = True, sleep: float = 0.2) -> Foreground:
         """Start it; return when it is about to look at the queue, or at once."""
         command = [sys.executable, "-W", "always", "-m", "django", "process_tasks", "--sleep", str(sleep), *options]
-        environment = {
+        with self.log_file.open("ab") as log:
+            self.process = subprocess.Popen(
+                command, env=self.environment(), cwd=self.directory, stdout=log, stderr=log, stdin=subprocess.DEVNULL
+            )
+        if is_awaited:
+            wait_until(lambda: "found:" in self.log or self.is_over, SLOW_MACHINE, f"the start; log:\n{self.log}")
+            assert not self.is_over, self.log
+        return self
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment in which its settings are found."""
+        return {
             **os.environ,
             "DJANGO_SETTINGS_MODULE": "foreground_settings",
             "PYTHONPATH": f"{self.directory}:{ROOT}",
             "PYTHONDONTWRITEBYTECODE": "1",
             "BGTASKS_TEST_LEDGER": str(self.ledger_file),
         }
-        with self.log_file.open("ab") as log:
-            self.process = subprocess.Popen(
-                command, env=environment, cwd=self.directory, stdout=log, stderr=log, stdin=subprocess.DEVNULL
-            )
-        if is_awaited:
-            wait_until(lambda: "found:" in self.log or self.is_over, SLOW_MACHINE, f"the start; log:\n{self.log}")
-            assert not self.is_over, self.log
-        return self
 
     @property
     def pid(self) -> int:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from datetime import timedelta
@@ -49,6 +51,7 @@ def test_it_runs_new_tasks_while_it_waits_and_scheduled_ones_on_time(make):
     tasks.quick.using(run_at=timedelta(seconds=1)).enqueue(2)
     tasks.quick.using(run_at=timedelta(hours=1)).enqueue(3)
     process.wait_for("ran", 2)
+    wait_until(lambda: CompletedTask.objects.count() == 2, SLOW_MACHINE)
     task = CompletedTask.objects.get(task_params="[[2], {}]")
     assert task.due_at <= task.locked_at
     assert Task.objects.get().status == Status.SCHEDULED
@@ -192,6 +195,22 @@ def test_missing_tables_stop_the_start_with_the_command_to_run(tmp_path, transac
         assert process.ended() == 1
         assert "python manage.py migrate" in process.log
         assert "Traceback" not in process.log
+
+
+def test_a_database_that_is_not_there_yet_is_waited_for(tmp_path, transactional_db):
+    if connection.vendor != "sqlite":
+        pytest.skip("a database of its own is made for SQLite only")
+    later = tmp_path / "later"
+    with foregrounds(tmp_path, str(later / "db.sqlite3")) as make_on_nothing:
+        process = make_on_nothing().start()
+        wait_until(lambda: "cannot be reached, trying again" in process.log, SLOW_MACHINE)
+        assert "cannot be reached yet" in process.log
+        later.mkdir()
+        migrate = [sys.executable, "-m", "django", "migrate", "-v0"]
+        subprocess.run(migrate, env=process.environment(), check=True)
+        wait_until(lambda: "the queue is back" in process.log, SLOW_MACHINE, process.log)
+        process.send(signal.SIGTERM)
+        assert process.ended() == 0
 
 
 # In a process that is somebody else's

@@ -49,6 +49,6 @@ def announce(queues: tuple[str, ...] | None, duration: float | None) -> None:
     until = f"for {duration:g} s" if duration else "until Ctrl-C, which lets the running task finish"
     logger.info(
         "bgtasks %s process_tasks: %s %s · queues: %s · %s",
-        bgtasks.__version__, connection.vendor, connection.settings_dict["NAME"], ", ".join(queues or ["all"]), until,
+        bgtasks.__version__, connection.display_name, connection.settings_dict["NAME"], ", ".join(queues or ["all"]), until,
     )  # fmt: skip
     logger.info("tasks: %s found: %s%s", len(names), ", ".join(names[:SHOWN_TASKS]) or "none", more)

@@ -1,0 +1,255 @@
+"""The duties of a host: what is due when, in which order, and what an absent database costs."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+
+import pytest
+from django.db import OperationalError
+from django.utils import timezone
+
+from bgtasks.identity import this_process
+from bgtasks.maintenance import Maintenance
+from bgtasks.maintenance.burial import Burial
+from bgtasks.models import CompletedTask, Status, Task, WorkerProcess
+from bgtasks.queue import claims
+from bgtasks.queue.types import Death, Ending, Holder
+from tests.project.tasks import ping
+
+pytestmark = pytest.mark.django_db(transaction=True)
+NAME = "host:test:1:nonce"
+DUTIES = ("renew", "database_now", "release", "stage", "next_due", "reclaim", "workers_of_this_boot", "prune")
+
+
+def make(**options):
+    return Maintenance(options.pop("holders", lambda: [NAME]), lease=options.pop("lease", 60), **options)
+
+
+def claim(name=NAME, lease=60.0):
+    """Claim the next task for a worker of that name."""
+    return claims.turn([], 1, Holder(name, lease=lease)).claims[0]
+
+
+def register(name=NAME, **changes):
+    """Write a worker's row: of this process, unless changed."""
+    me = this_process()
+    facts = {"pid": me.pid, "start_ticks": me.start_ticks, "host": me.host, **changes}
+    return claims.register(WorkerProcess(name=name, boot_id=me.boot_id, pid_namespace=me.pid_namespace, **facts))
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """The functions of the queue that were called, in order."""
+    calls = []
+    for name in DUTIES:
+        really = getattr(claims, name)
+
+        def note(*args, name=name, really=really, **facts):
+            calls.append(name)
+            return really(*args, **facts)
+
+        monkeypatch.setattr(claims, name, note)
+    return calls
+
+
+def test_one_round_does_everything_in_order(calls):
+    maintenance = make(lease=3)
+    now = time.monotonic()
+    maintenance.contact.succeeded(now - 1.4, claims.database_now().timestamp() - 1.4)
+    maintenance.contact.since = now - 100
+    maintenance.report_death(Death("host:test:2:nonce", Ending.CRASHED, "SIGSEGV"))
+    calls.clear()
+    maintenance.run_due()
+    wanted = ["renew", "database_now", "release", "stage", "next_due", "reclaim", "workers_of_this_boot", "prune"]
+    assert [name for name in calls if name != "database_now"] == [name for name in wanted if name != "database_now"]
+
+
+def test_each_duty_comes_again_after_its_own_interval(calls):
+    maintenance = make(poll_interval=5)
+    now = time.monotonic()
+    maintenance.run_due(now)
+    calls.clear()
+    assert maintenance.run_due(now + 1).staged == 0
+    assert calls == []
+    assert 3.4 < maintenance.seconds_until_next(now + 1) <= 4
+    maintenance.run_due(now + 5)
+    assert calls == ["stage", "next_due"]
+    calls.clear()
+    maintenance.run_due(now + 20)
+    assert calls == ["renew", "database_now", "stage", "next_due", "workers_of_this_boot"]
+
+
+def test_scheduled_tasks_become_ready_when_they_are_due():
+    ping.using(run_at=timedelta(seconds=0.6)).enqueue(1)
+    maintenance = make(poll_interval=300)
+    assert maintenance.run_due().staged == 0
+    left = maintenance.seconds_until_next()
+    assert left <= 0.6
+    time.sleep(left + 0.05)
+    report = maintenance.run_due()
+    assert (report.staged, report.has_made_ready) == (1, True)
+    assert Task.objects.get().status == Status.READY
+
+
+def test_leases_of_our_workers_are_renewed():
+    ping.enqueue(1)
+    held = claim(lease=5)
+    register()
+    before = Task.objects.get().locked_until
+    report = make(renewal=1000).run_due()
+    assert report.renewal.held == {(held.task_id, held.token)}
+    assert Task.objects.get().locked_until - before > timedelta(seconds=900)
+
+
+def test_a_reported_death_is_accounted_for_in_the_next_round():
+    task = ping.enqueue(1)
+    held = claim("host:test:2:nonce")
+    maintenance = make()
+    maintenance.run_due()
+    maintenance.report_death(Death("host:test:2:nonce", Ending.CRASHED, "SIGSEGV", (held.task_id, held.token)))
+    assert maintenance.seconds_until_next() == 0
+    report = maintenance.run_due()
+    assert report.accounted == ["host:test:2:nonce"]
+    assert report.releases[0].retried == [task.id]
+    assert report.has_made_ready
+    assert maintenance.deaths == []
+    task.refresh_from_db()
+    assert (task.status, task.crashes, task.last_error) == (Status.READY, 1, "SIGSEGV")
+
+
+def refuse(*args):
+    raise OperationalError("connection refused")
+
+
+def test_with_the_database_away_it_tries_again_less_and_less_often(monkeypatch):
+    maintenance = make()
+    now = time.monotonic()
+    maintenance.contact.succeeded(now, claims.database_now().timestamp())
+    monkeypatch.setattr(claims, "renew", refuse)
+    report = maintenance.run_due(now)
+    assert (report.is_database_up, report.error) == (False, "OperationalError: connection refused")
+    assert maintenance.contact.since is None
+    assert 0 < maintenance.seconds_until_next(now) <= 0.1
+    for _ in range(20):
+        now += maintenance.seconds_until_next(now)
+        assert not maintenance.run_due(now).is_database_up
+    assert 4 <= maintenance.seconds_until_next(now) <= 5
+    assert not maintenance.run_due(now).is_database_up  # too early for another try
+
+
+def test_a_death_is_kept_until_the_database_is_back(monkeypatch):
+    ping.enqueue(1)
+    held = claim("host:test:2:nonce")
+    maintenance = make()
+    now = time.monotonic()
+    maintenance.report_death(Death("host:test:2:nonce", Ending.STOPPED, "stopped", (held.task_id, held.token)))
+    with monkeypatch.context() as patched:
+        patched.setattr(claims, "renew", refuse)
+        assert maintenance.run_due(now).accounted == []
+    report = maintenance.run_due(now + 5)
+    assert report.is_database_up
+    assert report.accounted == ["host:test:2:nonce"]
+    assert Task.objects.get().status == Status.READY
+
+
+def test_a_duty_that_fails_for_another_reason_stops_no_other(monkeypatch, caplog):
+    monkeypatch.setattr(claims, "stage", lambda: 1 / 0)
+    report = make().run_due()
+    assert report.is_database_up
+    assert report.renewal is not None
+    assert "duty=stage failed" in caplog.text
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_others_work_is_reclaimed_only_after_a_lease_of_continuous_contact():
+    task = ping.enqueue(1)
+    claim("elsewhere:test:1:nonce")
+    Task.objects.update(locked_until=timezone.now() - timedelta(seconds=1))
+    maintenance = make()
+    now = time.monotonic()
+    assert maintenance.run_due(now).releases == []
+    assert Task.objects.get(id=task.id).status == Status.RUNNING
+    maintenance.contact.since = now - 61
+    report = maintenance.run_due(now + 20)
+    assert report.releases[0].worker == "elsewhere:test:1:nonce"
+    task.refresh_from_db()
+    assert (task.status, task.attempts, task.crashes) == (Status.READY, 1, 1)
+
+
+def test_our_own_living_workers_are_never_reclaimed_from():
+    ping.enqueue(1)
+    claim()
+    maintenance = make()
+    now = time.monotonic()
+    maintenance.run_due(now)
+    Task.objects.update(locked_until=timezone.now() - timedelta(seconds=1))
+    maintenance.contact.since = now - 61
+    maintenance.duties[0].due_at = now + 1000
+    maintenance.run_due(now + 20)
+    assert Task.objects.get().status == Status.RUNNING
+
+
+def test_the_dead_of_this_host_are_buried_and_the_living_are_not():
+    gone, alive = ping.enqueue(1), ping.enqueue(2)
+    claim("host:old:1:gone")
+    claim("host:old:1:alive")
+    register("host:old:1:gone", start_ticks=1)
+    register("host:old:1:alive")
+    report = make().run_due()
+    assert [release.worker for release in report.releases] == ["host:old:1:gone"]
+    gone.refresh_from_db()
+    alive.refresh_from_db()
+    assert (gone.status, gone.attempts, gone.crashes) == (Status.READY, 1, 1)
+    assert alive.status == Status.RUNNING
+    assert [row.name for row in WorkerProcess.objects.all()] == ["host:old:1:alive"]
+
+
+def test_workers_of_other_hosts_and_boots_are_not_buried():
+    ping.enqueue(1)
+    claim("host:old:1:gone")
+    register("host:old:1:gone", start_ticks=1, host="elsewhere")
+    assert make().run_due().releases == []
+    assert WorkerProcess.objects.count() == 1
+
+
+def test_those_we_speak_for_are_not_buried():
+    """A supervisor knows more about a death than that the process is gone."""
+    ping.enqueue(1)
+    claim()
+    register(start_ticks=1)
+    maintenance = make()
+    assert maintenance.run_due().releases == []
+
+
+def test_patience_leaves_a_supervisor_the_time_to_report():
+    register("host:old:1:gone", start_ticks=1)
+    burial = Burial(patience=5)
+    assert burial.found((), 100.0) == []
+    assert burial.found((), 104.9) == []
+    assert [death.worker for death in burial.found((), 105.0)] == ["host:old:1:gone"]
+    WorkerProcess.objects.all().delete()
+    assert burial.found((), 110.0) == []
+    register("host:old:1:gone", start_ticks=1)
+    assert burial.found((), 111.0) == []
+
+
+def test_old_history_is_pruned_batch_by_batch():
+    old = timezone.now() - timedelta(days=100)
+    CompletedTask.objects.bulk_create(
+        [CompletedTask(id=number, task_name="x", task_params="[[], {}]", run_at=old) for number in range(5)]
+    )
+    maintenance = make()
+    now = time.monotonic()
+    assert maintenance.run_due(now).pruned == 5
+    assert maintenance.seconds_until_next(now) <= 1
+    assert not CompletedTask.objects.exists()
+
+
+def test_figures_are_sampled_where_somebody_wants_them():
+    figures = [{"name": "default"}]
+    maintenance = make(sample=lambda: figures)
+    now = time.monotonic()
+    assert maintenance.run_due(now).queues == figures
+    assert maintenance.run_due(now + 1).queues is None
+    assert maintenance.run_due(now + 5).queues == figures

@@ -1,0 +1,57 @@
+"""The options of a worker in the foreground."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+
+import pytest
+
+from bgtasks.options import add_worker_arguments, duration_of, queues_of
+
+
+def parse(*arguments):
+    parser = ArgumentParser()
+    add_worker_arguments(parser)
+    return vars(parser.parse_args(arguments))
+
+
+def test_every_option_has_a_default_and_a_help_text():
+    parser = ArgumentParser()
+    add_worker_arguments(parser)
+    assert all(action.help for action in parser._actions)
+    assert parse() == {
+        "duration": 0,
+        "sleep": 5.0,
+        "queue": None,
+        "log_file": None,
+        "log_std": False,
+        "log_level": None,
+        "dev": False,
+    }
+
+
+def test_options_are_read_as_the_heritage_did():
+    given = parse(
+        "--duration", "59", "--sleep", "0.5", "--log-level", "DEBUG", "--log-file", "x.log", "--log-std", "--dev"
+    )
+    assert (given["duration"], given["sleep"], given["log_level"], given["dev"]) == (59, 0.5, "DEBUG", True)
+
+
+def test_an_unknown_log_level_is_refused(capsys):
+    with pytest.raises(SystemExit):
+        parse("--log-level", "LOUD")
+    assert "DEBUG" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("given", "queues"),
+    [(None, None), ([], None), ("", None), ("mail", ("mail",)), (["mail", "reports"], ("mail", "reports"))],
+)
+def test_queues_come_as_a_string_or_a_list(given, queues):
+    assert queues_of({"queue": given}) == queues
+    assert queues_of(parse("--queue", "mail", "--queue", "reports")) == ("mail", "reports")
+
+
+@pytest.mark.parametrize(("given", "duration"), [(0, None), (-1, None), (None, None), (59, 59.0)])
+def test_zero_and_less_is_for_ever(given, duration):
+    assert duration_of({"duration": given}) == duration
