@@ -119,6 +119,19 @@ def test_no_page_counts_a_whole_table_or_sorts_by_what_has_no_index(admin_client
             assert not re.search(r"ORDER BY .bgtasks_\w+.\.[^ ,]*(?<!id)(?<!name).( |$)", sql), sql
 
 
+def test_reading_pages_locks_and_writes_nothing(admin_client: Client) -> None:
+    make()
+    complete()
+    for page in (TASKS, HISTORY):
+        row = (Task if page == TASKS else CompletedTask).objects.get()  # type: ignore[attr-defined]
+        with CaptureQueriesContext(connection) as captured:
+            for url in (page, f"{page}?q=ping", f"{page}{row.pk}/change/"):
+                assert admin_client.get(url).status_code == 200
+        for sql in (one["sql"] for one in captured if "bgtasks_" in one["sql"]):
+            assert sql.startswith("SELECT"), sql
+            assert "FOR UPDATE" not in sql, sql
+
+
 def test_counts_stop_at_the_cap(admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lists, "CAP", 5)
     tasks = [make() for _ in range(8)]
