@@ -22,7 +22,7 @@ class Report:
         """Be the parent: return the exit code and the text, once the daemon is ready or has failed."""
         os.close(self._writer)
         with os.fdopen(self._reader, encoding="utf-8") as reader:
-            told = reader.read()
+            told = reader.readline()  # not to its end: a child of the daemon may still hold the pipe
         if not told:
             return EXIT_SOFTWARE, "the daemon ended before it was ready; its log says why"
         code, text = json.loads(told)
@@ -38,7 +38,7 @@ class Report:
             return
         descriptor, self._writer = self._writer, -1
         with os.fdopen(descriptor, "w", encoding="utf-8") as writer:
-            json.dump([code, text], writer)
+            writer.write(json.dumps([code, text]) + "\n")
 
     def fileno(self) -> int:
         return self._writer

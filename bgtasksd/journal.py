@@ -173,4 +173,5 @@ def _detach() -> None:
 
 def announce(label: str, text: str) -> None:
     """Write one line of the banner: `tasks       3 found: shop.tasks.ping`. From any process of the daemon."""
-    logger.info("%-11s %s", label, text, extra={"event": "banner", "label": label, "text": text})
+    line = f"{label:<11} {text}" if label else text
+    logger.info("%s", line, extra={"event": "banner", "label": label, "text": text})

@@ -17,8 +17,7 @@ class Notifier:
     def __init__(self, address: str = "", watchdog_interval: float | None = None) -> None:
         self.watchdog_interval = watchdog_interval
         """Seconds between two pings, None without a watchdog: the loop must turn at least that often."""
-        self.on_ready: Callable[[], None] | None = None
-        """Called once, with the first READY."""
+        self._waiting: tuple[Callable[[], None], int] | None = None
         self._address = "\0" + address[1:] if address.startswith("@") else address
         self._status = ""
         self._pinged_at = float("-inf")
@@ -35,9 +34,17 @@ class Notifier:
     def ready(self, status: str = "") -> None:
         """Every worker is up (or up again)."""
         self._send("READY=1", *self._new_status(status))
-        told, self.on_ready = self.on_ready, None
-        if told:
-            told()
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            waiting[0]()
+
+    def call_when_ready(self, call: Callable[[], None], descriptor: int) -> None:
+        """Call `call` with the first READY; somebody waits at the other end of `descriptor`."""
+        self._waiting = (call, descriptor)
+
+    def fileno(self) -> int | None:
+        """Return the descriptor that children close, while somebody waits for READY."""
+        return None if self._waiting is None else self._waiting[1]
 
     def status(self, text: str) -> None:
         """Show `text` in `systemctl status`; sent only when it has changed."""

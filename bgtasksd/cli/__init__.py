@@ -8,11 +8,15 @@ from importlib import import_module
 
 from bgtasksd.cli.parser import parse
 
+INTERRUPTED = 130
 VERBS = {"start": "bgtasksd.cli.start", "status": "bgtasksd.cli.status", "stop": "bgtasksd.cli.stop"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run `bgtasksd` with these arguments, those of the process by default, and return the exit code."""
-    given = parse(sys.argv[1:] if arguments is None else arguments)
-    code: int = import_module(VERBS[given.verb]).run(given)
+    try:
+        given = parse(sys.argv[1:] if arguments is None else arguments)
+        code: int = import_module(VERBS[given.verb]).run(given)
+    except KeyboardInterrupt:
+        return INTERRUPTED
     return code

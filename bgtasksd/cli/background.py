@@ -39,7 +39,7 @@ def _be_the_daemon(mask: set[Any], configuration: Configuration, live: Live, det
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     with detached:
         notifier = Notifier.from_environment(os.environ)
-        notifier.on_ready = lambda: report.tell(0)
+        notifier.call_when_ready(lambda: report.tell(0), report.fileno())
         code, text = live(configuration, notifier)
         report.tell(code, text)
     return code

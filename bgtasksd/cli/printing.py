@@ -31,5 +31,6 @@ def fail(exit_code: int, code: str, message: str, fix: str | None = None, *, is_
     if is_json:
         say_json({"schema_version": 1, "error": {"code": code, "message": message, "fix": fix}})
     else:
-        complain(f"bgtasksd: {message}" + (f"\n          {fix}" if fix else ""))
+        named = message if message.startswith("bgtasksd ") else f"bgtasksd: {message}"
+        complain(named + (f"\n          {fix}" if fix else ""))
     return exit_code

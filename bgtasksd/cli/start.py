@@ -97,12 +97,14 @@ def _supervise(options: Options, lock: Lock, notifier: Notifier) -> tuple[int, s
     control = ControlServer(options.runtime_dir, {"ping": lambda _request: _identity(options)})
     supervisor = Supervisor(options, lock, control, notifier)
     try:
-        return supervisor.run(), ""
+        code = supervisor.run()
     except ControlError as error:
         return EXIT_CONFIGURATION, str(error)
     except Exception:
         logger.exception("the supervisor failed; its workers finish their tasks and leave")
         return EXIT_SOFTWARE, ""
+    # in the foreground the log has it already; the parent of a daemon shows it
+    return code, supervisor.error_text if options.daemon else ""
 
 
 def _identity(options: Options) -> dict[str, Any]:

@@ -118,11 +118,7 @@ def test_nothing_found_names_the_four_ways(here) -> None:
     [
         ('os.environ.setdefault("DJANGO_SETTINGS_MODULE", "a.settings")', "a.settings"),
         ('environ["DJANGO_SETTINGS_MODULE"] = "b.settings"', "b.settings"),
-        (
-            "if True:\n    os.environ['DJANGO_SETTINGS_MODULE'] = 'test'\n"
-            + "else:\n    os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'real')",
-            "real",
-        ),
+        ("environ['DJANGO_SETTINGS_MODULE'] = 'a'\nenviron.setdefault('DJANGO_SETTINGS_MODULE', 'b')", "b"),
         ('os.environ.setdefault("DJANGO_SETTINGS_MODULE", compute())', None),
         ('os.environ.setdefault("OTHER", "a.settings")', None),
         ("", None),

@@ -109,7 +109,10 @@ def test_a_listener_that_has_gone_or_never_reads_blocks_nothing(tmp_path) -> Non
 def test_whoever_waits_for_ready_is_told_once() -> None:
     told: list[str] = []
     notifier = Notifier()
-    notifier.on_ready = lambda: told.append("ready")
+    assert notifier.fileno() is None
+    notifier.call_when_ready(lambda: told.append("ready"), 7)
+    assert notifier.fileno() == 7
     notifier.ready()
     notifier.ready()
     assert told == ["ready"]
+    assert notifier.fileno() is None
