@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import _signal  # getsignal of the module `signal` makes an enum of each handler: 2 µs against 0.02 µs
+import _signal  # type: ignore[import-not-found]  # signal.getsignal makes enums: 2 µs against 0.02 µs
 import locale
 import os
 import resource

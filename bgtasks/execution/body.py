@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from types import FrameType
 from typing import Any
 
 from bgtasks.exceptions import TaskInterruption
@@ -56,7 +57,7 @@ def interrupt(sequence: int, reason: type[TaskInterruption]) -> None:
 
 
 def _is_on_the_stack(sequence: int) -> bool:
-    frame = sys._getframe()
+    frame: FrameType | None = sys._getframe()
     while frame is not None:
         if frame.f_code is _body.__code__ and frame.f_locals["sequence"] == sequence:
             return True

@@ -33,5 +33,6 @@ def _identity_of(row: WorkerProcess) -> Identity:
 def _death_of(row: WorkerProcess) -> Death:
     """Return what is known of a worker that nobody saw die: the first task it held is the one it was running."""
     held = Task.objects.using(claims.alias()).filter(status=Status.RUNNING, locked_by=row.name)
-    running = held.order_by("locked_at", "claim_order", "run_at", "id").values_list("id", "claim").first()
+    first = held.order_by("locked_at", "claim_order", "run_at", "id").first()
+    running = (first.id, first.claim) if first is not None and first.claim is not None else None
     return Death(row.name, Ending.CRASHED, f"worker process {row.pid} is gone", running=running)

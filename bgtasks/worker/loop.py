@@ -9,7 +9,7 @@ import random
 import time
 from collections.abc import Callable
 
-from django.db import close_old_connections
+from django.db import Error, close_old_connections
 
 from bgtasks import output, registry
 from bgtasks.environment import Environment
@@ -162,12 +162,13 @@ class Worker:
         return seconds * random.uniform(0.8, 1.0)  # noqa: S311 - no secret
 
     def note_failure(self, error: Exception) -> None:
-        """Say once that the database is away, and drop the connection: it may stand anywhere in an answer."""
+        """Say once that the queue cannot be reached, and drop the connection: it may stand anywhere in an answer."""
         self.failures += 1
         if self.failures == 1:
+            reason = f"{type(error).__name__}: {error}".strip()
             logger.warning(
-                "database=%s the queue cannot be reached, trying again: %s: %s",
-                claims.alias(), type(error).__name__, str(error).strip(), exc_info=error,
+                "database=%s the queue cannot be reached, trying again: %s", claims.alias(), reason,
+                exc_info=None if isinstance(error, Error) else error,
                 extra={"event": "database_away", "worker": self.holder.name},
             )  # fmt: skip
         close_connections(claims.alias())

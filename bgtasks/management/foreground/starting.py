@@ -47,8 +47,6 @@ def announce(queues: tuple[str, ...] | None, duration: float | None) -> None:
     names = registry.names()
     more = f" and {len(names) - SHOWN_TASKS} more" if len(names) > SHOWN_TASKS else ""
     until = f"for {duration:g} s" if duration else "until Ctrl-C, which lets the running task finish"
-    logger.info(
-        "bgtasks %s process_tasks: %s %s · queues: %s · %s",
-        bgtasks.__version__, connection.display_name, connection.settings_dict["NAME"], ", ".join(queues or ["all"]), until,
-    )  # fmt: skip
+    served, database = ", ".join(queues or ["all"]), f"{connection.display_name} {connection.settings_dict['NAME']}"
+    logger.info("bgtasks %s process_tasks: %s · queues: %s · %s", bgtasks.__version__, database, served, until)
     logger.info("tasks: %s found: %s%s", len(names), ", ".join(names[:SHOWN_TASKS]) or "none", more)
