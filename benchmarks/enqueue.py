@@ -16,7 +16,7 @@ def run(seconds: float, batch: int) -> dict[str, float]:
     task_hash = hash_of(name, PARAMS)
 
     def store() -> int:
-        claims.enqueue(Task(task_name=name, task_params=PARAMS, task_hash=task_hash, run_at=None))
+        claims.enqueue(Task.request(task_name=name, task_params=PARAMS, task_hash=task_hash))
         return 1
 
     store()

@@ -14,8 +14,8 @@ from bgtasks.queue import claims
 COUNT_CAP = 10_000
 """A count above it is given as one more: "over 10,000". Counting ten million rows takes seconds."""
 
-COUNT_READY = f"""
-SELECT count(*) FROM (SELECT 1 FROM bgtasks_task WHERE status = 1 AND queue = %s LIMIT {COUNT_CAP + 1}) AS capped
+COUNT_READY = """
+SELECT count(*) FROM (SELECT 1 FROM bgtasks_task WHERE status = 1 AND queue = %s LIMIT %s) AS capped
 """
 # Those two are not indexed by queue: so many rows are looked at altogether.
 COUNT_OTHERS = """
@@ -57,7 +57,7 @@ def queue_figures() -> list[dict[str, Any]]:
 
 def _count_ready(queue: str) -> int:
     with connections[claims.alias()].cursor() as cursor:
-        cursor.execute(COUNT_READY, [queue])
+        cursor.execute(COUNT_READY, [queue, COUNT_CAP + 1])
         count: int = cursor.fetchone()[0]
     return count
 

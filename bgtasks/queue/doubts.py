@@ -28,6 +28,10 @@ class Doubts:
         self._tokens: dict[str, dict[int, float]] = {}
         self._outcomes: dict[str, set[tuple[int, int]]] = {}
 
+    def has(self, holder: Holder) -> bool:
+        """Return whether there is anything to look for."""
+        return holder.name in self._tokens
+
     def add(self, holder: Holder, token: int, outcomes: Sequence[Outcome]) -> None:
         """Note that this turn may or may not have been committed."""
         self._tokens.setdefault(holder.name, {})[token] = monotonic()

@@ -32,6 +32,16 @@ class Ended:
     result: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class AtOnce:
+    """What a turn in a single statement brought."""
+
+    finished: set[int]
+    rows: list[Row]
+    may_be_more: bool
+    """Fewer rows than wanted, and others may have been in the way."""
+
+
 class Engine(ABC):
     """One connection's statements. SQL of other modules is built from `now`, `after` and the lock clauses."""
 
@@ -64,9 +74,11 @@ class Engine(ABC):
 
     def live(self, row: Row) -> Row:
         """Return a row read from the live table (`rows.LIVE`) with its datetimes as the ORM would give them."""
-        return tuple(
-            self.to_python(value) if at in TIMES and value is not None else value for at, value in enumerate(row)
-        )
+        values = list(row)
+        for at in TIMES:
+            if values[at] is not None:
+                values[at] = self.to_python(values[at])
+        return tuple(values)
 
     def to_database(self, value: datetime) -> Any:
         """Return a datetime as the ORM would store it."""
@@ -74,16 +86,22 @@ class Engine(ABC):
 
     def lasting(self, seconds: float) -> float:
         """Return the seconds to add for a lease: more if columns hold local time and that jumps meanwhile."""
+        if in_utc(self.connection):
+            return seconds
         now = timezone.now()
         jump = utc_offset(self.connection, now + timedelta(seconds=seconds)) - utc_offset(self.connection, now)
         return seconds + max(0, jump)
 
     # Transactions and statements
 
+    def is_between_transactions(self) -> bool:
+        """Return whether nobody's transaction is open on this connection."""
+        return not self.connection.in_atomic_block and self.connection.get_autocommit()
+
     @contextmanager
     def transaction(self) -> Iterator[Any]:
         """Give a cursor in a transaction of its own. Raises rather than enter one that somebody left open."""
-        if not self.connection.in_atomic_block and not self.connection.get_autocommit():
+        if not self.connection.in_atomic_block and not self.is_between_transactions():
             raise TransactionManagementError("autocommit is off: somebody's transaction is open on this connection")
         with transaction.atomic(using=self.connection.alias, durable=True), self.connection.cursor() as cursor:
             yield cursor
@@ -131,17 +149,33 @@ class Engine(ABC):
     def finish(self, cursor: Any, ended: Sequence[Ended]) -> list[tuple[int, int]]:
         """Move claimed rows to the history; return (id, repeat) of those whose claim still stood."""
 
+    def at_once(self, ended: Sequence[Ended], want: int, holder: Holder, token: int) -> AtOnce | None:
+        """Finish what does not repeat and claim, in one statement outside of any transaction.
+
+        None: this database needs several, and so a transaction.
+        """
+        return None
+
 
 def with_zone(value: datetime, connection: BaseDatabaseWrapper) -> datetime:
     """Return what a driver without time zones read, as the ORM would give it."""
-    return timezone.make_aware(value, connection.timezone) if settings.USE_TZ else value
+    if not settings.USE_TZ:
+        return value
+    if connection.timezone is UTC:
+        return value.replace(tzinfo=UTC)
+    return timezone.make_aware(value, connection.timezone)
+
+
+def in_utc(connection: BaseDatabaseWrapper) -> bool:
+    """Return whether columns hold UTC, as they do by default."""
+    return settings.USE_TZ and connection.timezone is UTC
 
 
 def utc_offset(connection: BaseDatabaseWrapper, at: datetime) -> int:
     """Return the seconds by which the columns' time is ahead of UTC."""
-    zone = connection.timezone if settings.USE_TZ else timezone.get_default_timezone()
-    if zone is UTC:
+    if in_utc(connection):
         return 0
+    zone = connection.timezone if settings.USE_TZ else timezone.get_default_timezone()
     # With USE_TZ off `at` is naive and local: Django has set the process to TIME_ZONE.
     offset = at.astimezone(zone).utcoffset()
     return int(offset.total_seconds()) if offset else 0

@@ -14,9 +14,7 @@ LIVE = tuple(field.attname for field in Task._meta.concrete_fields)
 """Names of the live table's columns, in the order in which rows travel; column and attribute have one name here."""
 SHARED = ("id", *(field.attname for field in Request._meta.concrete_fields if field.attname != "failed_at"))
 """Columns that a row takes along to the history as they are."""
-TIMES = frozenset(
-    at for at, field in enumerate(Task._meta.concrete_fields) if field.get_internal_type() == "DateTimeField"
-)
+TIMES = tuple(at for at, field in enumerate(Task._meta.concrete_fields) if field.get_internal_type() == "DateTimeField")
 """Positions of the datetimes in a live row."""
 ID, CLAIM_ORDER, RUN_AT = (LIVE.index(name) for name in ("id", "claim_order", "run_at"))
 ERROR_LENGTH = 65_536

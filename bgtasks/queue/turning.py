@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 from bgtasks.queue.doubts import Doubts
-from bgtasks.queue.engine import Engine
+from bgtasks.queue.engine import Ended, Engine, Row
 from bgtasks.queue.engines import engine
 from bgtasks.queue.rows import claim_of, in_claim_order, new_token
-from bgtasks.queue.settling import Settled, lost_of, settle_all
-from bgtasks.queue.types import Claim, Holder, Outcome, Turn
+from bgtasks.queue.settling import ENDINGS, Settled, lost_of, settle_all
+from bgtasks.queue.types import Claim, Holder, Outcome, Result, Turn
 
 _doubts = Doubts()
 
@@ -24,18 +23,49 @@ def turn(outcomes: Sequence[Outcome], want: int, holder: Holder) -> Turn:
     db = engine()
     token = new_token()
     try:
-        with db.transaction() as cursor:
-            found = _doubts.claims_made(db, cursor, holder)
-            settled = settle_all(db, cursor, outcomes) if outcomes else Settled()
-            lost = _doubts.without_written(db, cursor, holder, lost_of(outcomes, settled))
-            claims = claim(db, cursor, want - len(found), holder, token) if want > len(found) else []
+        found, turned = _in_a_statement(db, outcomes, want, holder, token) or _in_a_transaction(
+            db, outcomes, want, holder, token
+        )
     except BaseException:
         _doubts.add(holder, token, outcomes)
         raise
     _doubts.resolve(holder, found, outcomes)
-    return Turn(found + claims, lost, settled.repeated, settled.cancelled)
+    return turned
 
 
-def claim(db: Engine, cursor: Any, want: int, holder: Holder, token: int) -> list[Claim]:
-    """Claim up to `want` ready tasks, in the order in which they are to run."""
-    return [claim_of(row) for row in in_claim_order(db.claim(cursor, want, holder, token))]
+def _in_a_transaction(
+    db: Engine, outcomes: Sequence[Outcome], want: int, holder: Holder, token: int
+) -> tuple[list[Claim], Turn]:
+    """Return the claims of earlier turns in doubt that were found, and the whole turn, these included."""
+    with db.transaction() as cursor:
+        found = _doubts.claims_made(db, cursor, holder)
+        settled = settle_all(db, cursor, outcomes) if outcomes else Settled()
+        lost = _doubts.without_written(db, cursor, holder, lost_of(outcomes, settled))
+        rows: Iterable[Row] = db.claim(cursor, want - len(found), holder, token) if want > len(found) else ()
+    return found, Turn(found + _claims(rows), lost, settled.repeated, settled.cancelled)
+
+
+def _in_a_statement(
+    db: Engine, outcomes: Sequence[Outcome], want: int, holder: Holder, token: int
+) -> tuple[list[Claim], Turn] | None:
+    """Do the same in one statement, if that is all it takes, and what is left over in a transaction."""
+    if not want or not db.is_between_transactions() or _doubts.has(holder) or not all(map(_is_plain, outcomes)):
+        return None
+    ended = [Ended(one.claim.task_id, one.claim.token, ENDINGS[one.result]) for one in outcomes]
+    done = db.at_once(ended, want, holder, token)
+    if done is None:
+        return None
+    left = [one for one in outcomes if one.claim.task_id not in done.finished]
+    claims = _claims(done.rows)
+    if not left and not done.may_be_more:
+        return [], Turn(claims, [], {})
+    rest = _in_a_transaction(db, left, want - len(claims), holder, token)[1]
+    return [], Turn(claims + rest.claims, rest.lost, rest.repeated, rest.cancelled)
+
+
+def _is_plain(one: Outcome) -> bool:
+    return one.result is Result.SUCCESSFUL and not one.error_text and one.claim.row["repeat"] <= 0
+
+
+def _claims(rows: Iterable[Row]) -> list[Claim]:
+    return [claim_of(row) for row in in_claim_order(rows)]

@@ -179,9 +179,9 @@ def test_outcomes_that_need_no_write_are_neither_written_nor_lost() -> None:
 def test_settling_in_the_tasks_own_transaction_commits_with_it_or_not_at_all() -> None:
     task = enqueued()
     claimed = claim_one()
-    with pytest.raises(ZeroDivisionError), claims.atomic():
+    with claims.atomic():
         assert claims.settle([success(claimed)]) == []
-        raise ZeroDivisionError
+        transaction.set_rollback(True)
     assert live(task.id).claim == claimed.token
     with claims.atomic():
         assert claims.settle([success(claimed)]) == []
