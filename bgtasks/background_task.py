@@ -8,6 +8,7 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, Unpack
 
+from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
@@ -177,6 +178,10 @@ def _store(task: Task, options: TaskOptions) -> bool:
         inserted = claims.move_waiting_or_enqueue(task, same_queue_only=same_queue_only)
     else:
         claims.enqueue(task)
+    if inserted and settings.DEBUG:
+        from bgtasks.hints import mention_missing_worker  # imports models
+
+        mention_missing_worker()
     if inserted and signals.task_created.has_listeners(DBTaskRunner):
         created = partial(signals.announce, signals.task_created, DBTaskRunner, task=task)
         transaction.on_commit(created, using=claims.alias())

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.utils import timezone
 
-from bgtasks.admin.lists import CAP, FastAdmin, QueueFilter, ids_of, preformatted, report, selected
-from bgtasks.models import Status, Task, TaskAttempt, WorkerProcess
-from bgtasks.output import format_count
+from bgtasks.admin.lists import FastAdmin, QueueFilter, ids_of, preformatted, report, selected
+from bgtasks.hints import missing_worker
+from bgtasks.models import Task, TaskAttempt
 from bgtasks.queue import claims
-
-SILENT = timedelta(seconds=60)
-"""A worker not seen for so long is not counted as running."""
 
 
 @admin.action(description="priority += 1", permissions=["change"])
@@ -100,19 +95,10 @@ class TaskAdmin(FastAdmin):
         return errors_of(task.pk)
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        if request.method == "GET":
-            self._warn_without_workers(request)
+        sentence = missing_worker() if request.method == "GET" else ""
+        if sentence:
+            messages.warning(request, sentence)
         return super().changelist_view(request, extra_context)
-
-    def _warn_without_workers(self, request: HttpRequest) -> None:
-        if WorkerProcess.objects.filter(last_seen_at__gt=timezone.now() - SILENT).exists():
-            return
-        due = Task.objects.filter(status=Status.READY, run_at__lt=timezone.now() - SILENT)
-        waiting = due.order_by()[: CAP + 1].count()
-        if waiting:
-            are = "task is" if waiting == 1 else "tasks are"
-            text = f"{format_count(waiting, CAP)} {are} waiting and no worker is running: bgtasksd start --workers 4"
-            messages.warning(request, text)
 
     def delete_model(self, request: HttpRequest, obj: Task) -> None:
         _delete([obj])
