@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable, MutableMapping
 
 LONGEST_WATCHDOG_INTERVAL = 5.0
+LASTING = ("READY=1", "STOPPING=1")
+"""What must be heard however late."""
 _VARIABLES = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
 
 
@@ -20,6 +22,7 @@ class Notifier:
         self._waiting: tuple[Callable[[], None], int] | None = None
         self._address = "\0" + address[1:] if address.startswith("@") else address
         self._status = ""
+        self._unheard: tuple[str, ...] = ()
         self._pinged_at = float("-inf")
 
     @classmethod
@@ -71,11 +74,14 @@ class Notifier:
         return ["STATUS=" + text.replace("\n", " ")]
 
     def _send(self, *lines: str) -> None:
+        lines = (*self._unheard, *lines)
         if not self._address or not lines:
             return
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
             sender.settimeout(0)
             try:
                 sender.sendto("\n".join(lines).encode(), self._address)
-            except OSError:
-                self._status = ""  # systemd is away or its queue full: say it again next time
+                self._unheard = ()
+            except OSError:  # systemd is away, or its queue full: say again what matters, with the next message
+                self._unheard = tuple(line for line in lines if line in LASTING)
+                self._status = ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import uuid
@@ -104,6 +105,23 @@ def test_a_listener_that_has_gone_or_never_reads_blocks_nothing(tmp_path) -> Non
         notifier = Notifier(str(tmp_path / "deaf"))
         for turn in range(5000):
             notifier.status(f"turn {turn}")
+
+
+def test_ready_is_said_again_when_systemd_was_too_busy_to_take_it(tmp_path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as busy:
+        busy.bind(str(tmp_path / "busy"))
+        notifier = Notifier(str(tmp_path / "busy"))
+        for turn in range(1000):
+            notifier.status(f"turn {turn}")
+        notifier.ready()
+        notifier.stopping()
+        busy.settimeout(0)
+        with contextlib.suppress(BlockingIOError):
+            while "READY=1" not in heard(busy):
+                pass
+            pytest.fail("the queue was not full")
+        notifier.status("fine")
+        assert heard(busy) == ["READY=1", "STOPPING=1", "STATUS=fine"]
 
 
 def test_whoever_waits_for_ready_is_told_once() -> None:

@@ -134,7 +134,7 @@ def test_systemd_hears_ready_status_signs_of_life_and_the_stop(make_daemon, syst
     address, listen = systemd
     daemon = make_daemon(workers=2)
     daemon.variables = {"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "600000"}
-    daemon.start()
+    daemon.start(is_awaited=False)
     wait_until(lambda: "READY=1" in listen(), within=20)
     before_ready = listen()[: listen().index("READY=1")]
     assert "STATUS=2/2 workers up, 0 busy" not in before_ready, "READY came with the last worker, not after"
@@ -167,29 +167,31 @@ def test_a_stopped_supervisor_gives_no_sign_of_life(make_daemon, systemd):
 # -- the log
 
 
-def test_a_log_that_nobody_reads_stops_neither_the_loop_nor_the_answers(make_daemon, systemd, tmp_path):
+def test_a_log_that_nobody_reads_stops_neither_the_loop_nor_the_answers(make_daemon, systemd):
     address, listen = systemd
     daemon = make_daemon(workers=1)
-    fifo = daemon.directory / "stalled"
-    os.mkfifo(fifo)
-    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
-    daemon.log_file = fifo
     daemon.variables = {"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "600000"}
-    writer = os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
+    daemon.log_file = daemon.directory / "stalled"
+    os.mkfifo(daemon.log_file)
+    reader = os.open(daemon.log_file, os.O_RDONLY | os.O_NONBLOCK)
+    writer = os.open(daemon.log_file, os.O_WRONLY | os.O_NONBLOCK)
     daemon.start(is_awaited=False)
     wait_until(lambda: "READY=1" in listen(), within=20)
     fill(writer)
-    for _ in range(3):
-        count = listen().count("WATCHDOG=1")
-        daemon.end_worker(1)  # the supervisor has something to say
-        wait_until(lambda: daemon.ready_workers() == 1, within=20)
-        wait_until(lambda: listen().count("WATCHDOG=1") > count, within=20)  # noqa: B023
+    loop_goes_on(daemon, listen)
     os.close(reader)  # the reader dies as well
     os.close(writer)
-    daemon.end_worker(1)
-    wait_until(lambda: daemon.ready_workers() == 1, within=20)
+    loop_goes_on(daemon, listen)
     assert daemon.command("stop").returncode == 0
     daemon.log_file = daemon.directory / "none"
+
+
+def loop_goes_on(daemon, listen):
+    """Give the supervisor something to say, and look whether it does its work all the same."""
+    count = listen().count("WATCHDOG=1")
+    daemon.end_worker(1)
+    wait_until(lambda: daemon.ready_workers() == 1, within=20)
+    wait_until(lambda: listen().count("WATCHDOG=1") > count, within=20)
 
 
 def fill(descriptor: int) -> None:
