@@ -10,7 +10,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 WATCHED_SIGNALS = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
 WATCHED_LIMITS = [
@@ -18,6 +19,9 @@ WATCHED_LIMITS = [
     for name in ("AS", "CORE", "CPU", "DATA", "FSIZE", "NOFILE", "NPROC", "STACK")
     if hasattr(resource, f"RLIMIT_{name}")
 ]
+
+
+_in_force: Environment | None = None
 
 
 class Environment:
@@ -62,6 +66,16 @@ class Environment:
                 changed.append(name)
                 self.damage.append(name)
         return changed
+
+    @contextmanager
+    def shielding_children(self) -> Iterator[None]:
+        """Give what tasks fork the signals that programs expect, and not those of a worker, while this lasts."""
+        global _in_force
+        before, _in_force = _in_force, self
+        try:
+            yield
+        finally:
+            _in_force = before
 
     def is_a_copy(self) -> bool:
         """Say whether this process was forked from the one that remembered."""
@@ -185,3 +199,31 @@ def _file_at(descriptor: int) -> tuple[int, int] | None:
     except OSError:
         return None
     return status.st_dev, status.st_ino
+
+
+def _before_fork() -> None:
+    """Hold signals back: a child must get its first one when it is ordinary, or it is lost."""
+    if _in_force is not None:
+        _masks.before = signal.pthread_sigmask(signal.SIG_BLOCK, WATCHED_SIGNALS)
+
+
+def _after_fork() -> None:
+    if _in_force is not None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, _masks.before)
+
+
+def _be_ordinary() -> None:
+    """Undo in a child what makes this process a worker: SIGTERM must end it, and it must ring nobody's bell."""
+    global _in_force
+    if _in_force is None:
+        return
+    signal.set_wakeup_fd(-1)
+    for number, handler in _in_force.handlers.items():
+        if callable(handler):
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    _after_fork()
+    _in_force = None
+
+
+_masks = threading.local()
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_be_ordinary)

@@ -79,7 +79,10 @@ class Foreground:
 
     def ended(self, within: float = SLOW_MACHINE) -> int:
         """Wait until it is over; return its exit code, negative for a signal."""
-        wait_until(lambda: self.is_over, within, f"the end; log:\n{self.log}")
+        try:
+            wait_until(lambda: self.is_over, within, "the end")
+        except AssertionError as error:
+            raise AssertionError(f"{error}; log:\n{self.log}") from None
         assert self.process is not None
         return self.process.returncode
 

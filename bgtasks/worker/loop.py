@@ -64,13 +64,14 @@ class Worker:
     def run(self) -> str:
         """Claim, execute, settle; until told to drain or a limit is reached. Return why it left."""
         self.environment = Environment()
-        while not self.is_finished():
-            claimed = self.turn()  # settles what is done and claims what is next
-            for claim in claimed:
-                self.outcomes.append(self.execute(claim))
-            if not claimed:
-                self.rest()
-        self.leave()  # settles the rest, gives back what was not started
+        with self.environment.shielding_children():
+            while not self.is_finished():
+                claimed = self.turn()  # settles what is done and claims what is next
+                for claim in claimed:
+                    self.outcomes.append(self.execute(claim))
+                if not claimed:
+                    self.rest()
+            self.leave()  # settles the rest, gives back what was not started
         return self.asked_to_leave or self.limit_reached
 
     def drain(self, reason: str = "stopped") -> None:

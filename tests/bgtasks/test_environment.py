@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import timeit
 import warnings
 from pathlib import Path
@@ -177,3 +178,31 @@ def test_a_look_costs_little():
     environment = Environment()
     best = min(timeit.repeat(environment.restore, number=200, repeat=20)) / 200
     assert best < 100e-6, f"{best * 1e6:.0f} µs"
+
+
+def test_f21_what_a_task_forks_has_ordinary_signals_from_its_first_moment():
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    before = signal.signal(signal.SIGTERM, lambda *_: None), signal.set_wakeup_fd(writer)
+    try:
+        with Environment().shielding_children():
+            codes = [_end_a_child() for _ in range(20)]
+    finally:
+        signal.signal(signal.SIGTERM, before[0])
+        signal.set_wakeup_fd(before[1])
+        os.close(reader)
+        os.close(writer)
+    assert codes == [-signal.SIGTERM] * 20
+
+
+def _end_a_child():
+    """Fork a child that sleeps, send it SIGTERM at once, and return how it ended."""
+    with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
+        child = os.fork()
+    if child == 0:
+        try:
+            time.sleep(60)
+        finally:
+            os._exit(0)
+    os.kill(child, signal.SIGTERM)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])

@@ -111,7 +111,6 @@ def test_f83_another_host_does_not_take_the_task_before_the_lease_ends(make):
 def test_f83_three_deaths_are_poison(make):
     task = tasks.exit_at_once.enqueue(0)
     for _ in range(3):
-        Task.objects.update(status=Status.READY) if Task.objects.filter(status=Status.SCHEDULED) else None
         make(BACKOFF=0).start(is_awaited=False).ended()
     make(BACKOFF=0).start()
     wait_until(lambda: is_done(task), SLOW_MACHINE)
@@ -143,8 +142,10 @@ def test_f25_what_tasks_do_to_the_connection_stays_theirs(make):
 
 
 def test_f26_threads_left_behind_do_not_hold_the_process(make):
-    project_tasks.leave_thread.enqueue()
-    process = make().start("--duration", "1", is_awaited=False)
+    task = project_tasks.leave_thread.enqueue()
+    process = make().start()
+    wait_until(lambda: is_done(task), SLOW_MACHINE)
+    process.send(signal.SIGTERM)
     assert process.ended() == 0
     assert process.log.count("left-behind") == 1
     assert CompletedTask.objects.count() == 1
@@ -180,3 +181,10 @@ def test_f20_a_copy_that_a_task_forked_takes_no_part(make):
     wait_until(lambda: CompletedTask.objects.count() == 1, SLOW_MACHINE)
     assert process.wait_for("copy")["exit_code"] == 70
     assert TaskAttempt.objects.count() == 0
+
+
+def test_f21_a_child_that_a_task_forks_has_ordinary_signals(make):
+    project_tasks.end_a_child.enqueue()
+    process = make().start()
+    assert process.wait_for("child")["exit_code"] == -signal.SIGTERM
+    assert not process.is_over

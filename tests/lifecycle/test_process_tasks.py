@@ -34,7 +34,7 @@ def make(tmp_path, transactional_db):
 
 def test_it_says_what_it_found_runs_what_is_there_and_leaves_after_its_duration(make):
     done = [tasks.quick.enqueue(number) for number in range(3)]
-    process = make().start("--duration", "1")
+    process = make().start("--duration", "4")
     assert process.ended() == 0
     assert [note["number"] for note in process.ledger("ran")] == [0, 1, 2]
     assert {task.id for task in CompletedTask.objects.succeeded()} == {task.id for task in done}
@@ -60,7 +60,9 @@ def test_it_runs_new_tasks_while_it_waits_and_scheduled_ones_on_time(make):
 def test_only_the_queues_asked_for_are_served(make):
     for queue in ("mail", "reports", "other"):
         tasks.quick.using(queue=queue).enqueue(len(queue))
-    process = make().start("--queue", "mail", "--queue", "reports", "--duration", "1")
+    process = make().start("--queue", "mail", "--queue", "reports")
+    wait_until(lambda: CompletedTask.objects.count() == 2, SLOW_MACHINE)
+    process.send(signal.SIGTERM)
     assert process.ended() == 0
     assert sorted(note["number"] for note in process.ledger("ran")) == [len("mail"), len("reports")]
     assert Task.objects.get().queue == "other"
@@ -149,9 +151,9 @@ def test_the_log_goes_to_a_file_and_printing_goes_to_the_log(make, tmp_path):
     project_tasks.prints.enqueue("hello from a task")
     project_tasks.prints.enqueue("and again")
     log = tmp_path / "tasks.log"
-    process = make().start(
-        "--duration", "1", "--log-std", "--log-file", str(log), "--log-level", "INFO", is_awaited=False
-    )
+    process = make().start("--log-std", "--log-file", str(log), "--log-level", "INFO", is_awaited=False)
+    wait_until(lambda: CompletedTask.objects.count() == 2, SLOW_MACHINE)
+    process.send(signal.SIGTERM)
     assert process.ended() == 0
     assert "hello from a task" in log.read_text()
     assert "outcome=successful" in log.read_text()
@@ -227,7 +229,7 @@ def _no_noise(settings, monkeypatch):
 def test_call_command_runs_and_leaves_this_process_as_it_was():
     handlers = {number: signal.getsignal(number) for number in signal.valid_signals()}
     tasks.quick.enqueue(1)
-    call_command("process_tasks", duration=1, sleep=0.1, queue="default", stdout=io.StringIO())
+    call_command("process_tasks", duration=3, sleep=0.1, queue="default", stdout=io.StringIO())
     assert CompletedTask.objects.count() == 1
     assert {number: signal.getsignal(number) for number in handlers} == handlers
     assert signal.set_wakeup_fd(-1) == -1
@@ -238,7 +240,7 @@ def test_call_command_runs_in_another_thread():
     tasks.quick.enqueue(1)
 
     def run():
-        call_command("process_tasks", duration=1, sleep=0.1)
+        call_command("process_tasks", duration=3, sleep=0.1)
         connection.close()
 
     thread = threading.Thread(target=run)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import resource
 import sys
@@ -124,3 +125,12 @@ def fork_and_return() -> None:
     pid = os.fork()
     if pid:
         note("copy", exit_code=os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+
+
+@background
+def end_a_child() -> None:
+    child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(3600,))
+    child.start()
+    child.terminate()
+    child.join()
+    note("child", exit_code=child.exitcode)

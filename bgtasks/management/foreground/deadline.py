@@ -16,7 +16,7 @@ from typing import Any
 
 from django.db import Error
 
-from bgtasks.exceptions import TaskInterruption, TaskTimeout
+from bgtasks.exceptions import ClaimLost, TaskInterruption, TaskTimeout
 from bgtasks.execution import close_connections, interrupt, run_time_limit
 from bgtasks.queue import claims
 from bgtasks.queue.types import Claim
@@ -25,6 +25,8 @@ logger = logging.getLogger("bgtasks.worker")
 
 WITHOUT_LIMIT = 24 * 3600.0
 """Seconds that the lease lasts for a task that has no limit."""
+OLD = 1.0
+"""Seconds: a claim older than this gets its lease anew, for it may be one that was confirmed long after it was made."""
 NEAR = 60.0
 """Seconds: a backstop nearer than this is taken down when a task is over: it might cut the writing of its outcome."""
 
@@ -45,6 +47,7 @@ class Deadline:
         self.reason: type[TaskInterruption] = TaskTimeout
         self.sequence = 0
         self.claimed_after = 0.0
+        self.is_in_doubt = False
         self.backstop_at: float | None = None
         self.is_possible = threading.current_thread() is threading.main_thread()
         self.handler_before: Any = None
@@ -52,19 +55,26 @@ class Deadline:
             self.handler_before = signal.signal(signal.SIGALRM, self.on_alarm)
 
     def before_claim(self) -> None:
-        """Note the time: the lease of whatever is claimed next begins later than this."""
-        self.claimed_after = time.monotonic()
+        """Note the time: whatever is claimed next has a lease that begins later than this."""
+        if not self.is_in_doubt:
+            self.claimed_after = time.monotonic()
+        self.is_in_doubt = True
+
+    def after_claim(self) -> None:
+        """A turn was confirmed. One that was not may have claimed all the same, and the next turn brings it."""
+        self.is_in_doubt = False
 
     def start(self, claim: Claim, sequence: int) -> None:
         """Set the timers for a task."""
         self.sequence = sequence
         if not self.is_possible:
             return
-        wanted = lease_for(run_time_limit(claim), self.kill_grace)
-        lasts = self.lease if wanted <= self.lease else self.prolong(wanted)
-        limit = min(wanted, lasts) - self.kill_grace
-        self.arm(self.claimed_after + min(wanted, lasts))
-        signal.setitimer(signal.ITIMER_REAL, max(0.001, limit), self.kill_grace / 2)
+        wanted, lasts = lease_for(run_time_limit(claim), self.kill_grace), self.lease
+        if wanted > lasts or time.monotonic() - self.claimed_after > OLD:
+            lasts = self.prolong(claim, max(wanted, lasts))
+        lasts = min(wanted, lasts)
+        self.arm(self.claimed_after + lasts)
+        signal.setitimer(signal.ITIMER_REAL, max(0.001, lasts - self.kill_grace), self.kill_grace / 2)
 
     def finish(self) -> None:
         """The function is over: nothing may interrupt the writing of its outcome."""
@@ -83,15 +93,18 @@ class Deadline:
     def on_alarm(self, number: int, frame: object) -> None:
         interrupt(self.sequence, self.reason)
 
-    def prolong(self, seconds: float) -> float:
-        """Ask for a longer lease than usual; return what it is now."""
+    def prolong(self, claim: Claim, seconds: float) -> float:
+        """Let the lease begin anew, and last that long; return how long it lasts. A claim lost meanwhile is not run."""
+        asked_at = time.monotonic()
         try:
-            claims.renew([self.worker], seconds)
+            held = claims.renew([self.worker], seconds).held
         except Error as error:
             logger.warning("worker=%s no longer lease: %s; the usual time limit holds", self.worker, error)
             close_connections(claims.alias())
             return self.lease
-        self.claimed_after = time.monotonic()
+        if (claim.task_id, claim.token) not in held:
+            interrupt(self.sequence, ClaimLost)  # raised when its function is about to begin
+        self.claimed_after = asked_at
         return seconds
 
     def arm(self, at: float) -> None:

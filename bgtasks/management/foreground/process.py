@@ -9,6 +9,7 @@ import signal
 import socket
 import threading
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from bgtasks import conf
@@ -95,6 +96,9 @@ class Foreground(Observer):
     def turned(self) -> None:
         self.maintenance.run_due()
         self.deadline.before_claim()
+
+    def claimed(self, claims: Sequence[Claim]) -> None:
+        self.deadline.after_claim()
 
     def started(self, claim: Claim, sequence: int) -> None:
         self.is_executing = True
