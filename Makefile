@@ -45,6 +45,7 @@ imports: $(VENV)/.check
 
 types: $(VENV)/.check
 	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/annotations
 
 migrations: $(VENV)/.check
 	$(BIN)/python -m django makemigrations --check --dry-run --settings tests.settings --pythonpath .

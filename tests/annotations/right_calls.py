@@ -1,4 +1,4 @@
-"""Calls that a type checker must accept, each with the type it must see. Never run; see test_typing.py."""
+"""Calls that a type checker must accept, each with the type it must see. Never run; see test_annotations.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Calls that a type checker must refuse: each marked line, and no other. Never run; see test_typing.py."""
+"""Calls that a type checker must refuse: each marked line, and no other. Never run; see test_annotations.py."""
 
 from __future__ import annotations
 
