@@ -2,8 +2,9 @@
 
 from bgtasks.models.attempts import TaskAttempt
 from bgtasks.models.history import CompletedTask, CompletedTaskQuerySet
+from bgtasks.models.questions import TaskManager, TaskQuerySet
 from bgtasks.models.request import Status
-from bgtasks.models.tasks import Task, TaskManager, TaskQuerySet
+from bgtasks.models.tasks import Task
 from bgtasks.models.workers import Queue, WorkerProcess
 
 __all__ = [

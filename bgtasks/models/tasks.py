@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Collection, Iterable
 from functools import cache
 from typing import Any
 
@@ -14,102 +13,14 @@ from django.utils import timezone
 
 from bgtasks import conf
 from bgtasks.arguments import encode, hash_of
-from bgtasks.models.request import DEFAULT_QUEUE, WAITING, Request, Status, owned_by
+from bgtasks.models.questions import TaskManager
+from bgtasks.models.request import DEFAULT_QUEUE, Request, Status
 from bgtasks.models.workers import Queue, WorkerProcess
 
 HELD_BACK = frozenset(
     {"id", "status", "claim", "locked_by", "locked_at", "locked_until", "cancel_requested_at", "claim_order"}
 )
 """Fields that only `bgtasks.queue` writes."""
-
-
-class TaskQuerySet(models.QuerySet["Task"]):
-    """Questions about live tasks."""
-
-    def created_by(self, creator: models.Model) -> TaskQuerySet:
-        """Return the tasks this model instance asked for."""
-        return self.filter(**owned_by(creator))
-
-    def bulk_create(self, objs: Iterable[Task], *args: Any, **kwargs: Any) -> list[Task]:
-        """Insert rows as good as enqueued ones."""
-        tasks = list(objs)
-        for task in tasks:
-            task.complete_request()
-        Queue.objects.using(self.db).ensure({task.queue for task in tasks})
-        return super().bulk_create(tasks, *args, **kwargs)
-
-
-class TaskManager(models.Manager["Task"]):
-    """The heritage's questions, under their names."""
-
-    def get_queryset(self) -> TaskQuerySet:
-        return TaskQuerySet(self.model, using=self._db)
-
-    def created_by(self, creator: models.Model) -> TaskQuerySet:
-        """Return the tasks this model instance asked for."""
-        return self.get_queryset().created_by(creator)
-
-    def find_available(self, queue: str | None = None) -> TaskQuerySet:
-        """Return what is due and waiting, in the order in which it is claimed; no queue: of all queues."""
-        due = self.get_queryset().filter(status__in=WAITING, run_at__lte=timezone.now())
-        if queue is not None:
-            due = due.filter(queue=queue)
-        return due.order_by("claim_order", "run_at", "id")
-
-    def unlocked(self, now: datetime | None = None) -> TaskQuerySet:
-        """Return what no worker runs."""
-        return self.get_queryset().exclude(status=Status.RUNNING)
-
-    def locked(self, now: datetime | None = None) -> TaskQuerySet:
-        """Return what a worker runs."""
-        return self.get_queryset().filter(status=Status.RUNNING)
-
-    def failed(self) -> TaskQuerySet:
-        """Return nothing: a failed task is in the history."""
-        return self.get_queryset().none()
-
-    def get_task(
-        self, task_name: str, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None
-    ) -> TaskQuerySet:
-        """Return the live tasks with this name and these arguments."""
-        return self.get_queryset().filter(task_hash=hash_of(task_name, encode(args or (), kwargs or {})))
-
-    def drop_task(
-        self, task_name: str, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None
-    ) -> tuple[int, dict[str, int]]:
-        """Delete the live tasks with this name and these arguments."""
-        return self.get_task(task_name, args, kwargs).delete()
-
-    def new_task(  # noqa: PLR0913, the heritage's signature
-        self,
-        task_name: str,
-        args: Sequence[Any] | None = None,
-        kwargs: Mapping[str, Any] | None = None,
-        run_at: datetime | None = None,
-        priority: int = 0,
-        queue: str | None = None,
-        verbose_name: str | None = None,
-        creator: models.Model | None = None,
-        repeat: int | None = None,
-        repeat_until: datetime | None = None,
-        remove_existing_tasks: bool = False,
-    ) -> Task:
-        """Return an unsaved task. `remove_existing_tasks` deletes the waiting ones that equal it, here and now."""
-        if remove_existing_tasks:
-            self.get_task(task_name, args, kwargs).filter(status__in=WAITING).delete()
-        params = encode(args or (), kwargs or {})
-        return self.model(
-            task_name=task_name,
-            task_params=params,
-            task_hash=hash_of(task_name, params),
-            run_at=timezone.now() if run_at is None else run_at,
-            priority=priority,
-            queue=queue or DEFAULT_QUEUE,
-            verbose_name=verbose_name,
-            repeat=repeat or Task.NEVER,
-            repeat_until=repeat_until,
-            **({} if creator is None else owned_by(creator)),
-        )
 
 
 class Task(Request):
@@ -149,7 +60,7 @@ class Task(Request):
         return task
 
     @classmethod
-    def from_db(cls, db: str | None, field_names: Iterable[str], values: Iterable[Any], **options: Any) -> Task:
+    def from_db(cls, db: str | None, field_names: Collection[str], values: Collection[Any], **options: Any) -> Task:
         task = super().from_db(db, field_names, values, **options)
         task.remember()
         return task
@@ -184,8 +95,8 @@ class Task(Request):
             if field.attname in self.__dict__ and self.__dict__[field.attname] != stored.get(field.attname, self)
         }
         if asked_for is not None:
-            named = {self._meta.get_field(name).attname for name in asked_for}
-            changed = named & {field.attname for field in self._meta.concrete_fields}
+            named = set(asked_for)
+            changed = {field.attname for field in self._meta.concrete_fields if {field.name, field.attname} & named}
         if "run_at" in changed and "due_at" not in changed:
             # A task moved by hand starts a new phase of its repetition.
             self.due_at = None

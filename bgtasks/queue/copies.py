@@ -20,7 +20,7 @@ ONCE_MORE = {"unique_key": "NULL", "limit_key": "NULL", "priority_sign": "%(sign
 def insert_next(db: Engine, cursor: Any, of: int, sign: int, run_at: datetime, *, is_due: bool) -> int:
     """Insert the task that follows the completed one `of`; return its id."""
     sql = _sql(db, ANEW, REQUEST, "''")
-    returning = db.connection.features.can_return_columns_from_insert  # type: ignore[attr-defined]
+    returning = db.connection.features.can_return_columns_from_insert
     parameters = {"of": of, "sign": sign, "run_at": db.to_database(run_at), "status": int(is_due)}
     db.execute(cursor, sql + " RETURNING id" if returning else sql, **parameters)
     inserted: int = cursor.fetchone()[0] if returning else cursor.lastrowid

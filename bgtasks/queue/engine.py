@@ -49,6 +49,8 @@ class Engine(ABC):
     skip_locked: ClassVar[str] = " FOR UPDATE SKIP LOCKED"
     by_id: ClassVar[str] = ""
     """Hint after a table's name: find rows by their ids, or a small table is scanned, and locked, from end to end."""
+    delete_task: ClassVar[str] = "DELETE FROM bgtasks_task"
+    """How to begin deleting tasks by their ids."""
 
     def __init__(self, connection: BaseDatabaseWrapper) -> None:
         self.connection = connection

@@ -12,14 +12,16 @@ from bgtasks.models.tasks import sign_for
 from bgtasks.queue.engine import Engine, Row
 from bgtasks.queue.engines import engine
 from bgtasks.queue.request import REQUEST, request_of
+from bgtasks.queue.rows import id_list
 
+# Written by id, like everything else is: a write by hash would lock its index first, and deadlock on InnoDB.
 MOVE = """
-UPDATE bgtasks_task SET priority = %(priority)s, due_at = NULL, run_at = {run_at},
+UPDATE bgtasks_task {by_id} SET priority = %(priority)s, due_at = NULL, run_at = {run_at},
     status = CASE WHEN {run_at} > {now} THEN 0 ELSE 1 END
-WHERE task_hash = %(hash)s AND status IN (0, 1, 3) {queue}
+WHERE id IN ({ids}) AND status IN (0, 1, 3)
 """
-FIND = "SELECT id FROM bgtasks_task WHERE task_hash = %(hash)s AND status IN (0, 1, 3) {queue} LIMIT 1"
-REMOVE = "DELETE FROM bgtasks_task WHERE task_hash = %(hash)s AND status IN (0, 1, 3)"
+FIND = "SELECT id FROM bgtasks_task WHERE task_hash = %(hash)s AND status IN (0, 1, 3) {queue} ORDER BY id"
+REMOVE = "{delete_task} WHERE id IN ({ids}) AND status IN (0, 1, 3)"
 RUN_AT, UNTIL = Task._meta.get_field("run_at"), Task._meta.get_field("repeat_until")
 UNTIL_AT = REQUEST.index("repeat_until")
 ROUNDS = 5
@@ -42,11 +44,7 @@ def enqueue_unless_waiting(task: Task, *, same_queue_only: bool) -> bool:
     """Store a task unless an equal one is waiting; say whether it was stored. Of two callers one stores."""
     db = engine()
     task.unique_key = _waiting_key(task, same_queue_only)
-    equal, parameters = _equal(task, same_queue_only)
-    with db.connection.cursor() as cursor:
-        if db.execute(cursor, FIND.format(queue=equal), **parameters).fetchone():
-            return False
-    return _insert(db, task)
+    return not _waiting(db, task.task_hash, task.queue if same_queue_only else None) and _insert(db, task)
 
 
 def move_waiting_or_enqueue(task: Task, *, same_queue_only: bool) -> bool:
@@ -65,17 +63,24 @@ def move_waiting_or_enqueue(task: Task, *, same_queue_only: bool) -> bool:
 def replace_waiting(task: Task) -> Task:
     """Delete all equal waiting tasks and store this one, in one transaction."""
     db = engine()
-    with db.joined() as cursor:
-        remove_waiting(task.task_hash, cursor=cursor)
+    with db.joined():
+        _remove(db, task.task_hash)
         _insert(db, task)
     return task
 
 
-def remove_waiting(task_hash: str, *, cursor: Any = None) -> int:
+def remove_waiting(task_hash: str) -> int:
     """Delete the waiting tasks with this hash, in the caller's transaction; say how many there were."""
-    db = engine()
-    with db.connection.cursor() as own:
-        removed: int = db.execute(cursor or own, REMOVE, hash=task_hash).rowcount
+    return _remove(engine(), task_hash)
+
+
+def _remove(db: Engine, task_hash: str) -> int:
+    found = _waiting(db, task_hash)
+    if not found:
+        return 0
+    with db.connection.cursor() as cursor:
+        sql = REMOVE.format(delete_task=db.delete_task, ids=id_list(found))
+        removed: int = db.execute(cursor, sql).rowcount
     return removed
 
 
@@ -121,19 +126,22 @@ def _waiting_key(task: Task, same_queue_only: bool) -> str:
     return f"waiting:{task.task_hash}" + (f":{task.queue}" if same_queue_only else "")
 
 
-def _equal(task: Task, same_queue_only: bool) -> tuple[str, dict[str, Any]]:
-    if same_queue_only:
-        return "AND queue = %(queue)s", {"hash": task.task_hash, "queue": task.queue}
-    return "", {"hash": task.task_hash}
+def _waiting(db: Engine, task_hash: str, queue: str | None = None) -> list[tuple[int]]:
+    """Return the ids of the waiting tasks with this hash, of this queue if one is named."""
+    condition = "" if queue is None else "AND queue = %(queue)s"
+    with db.connection.cursor() as cursor:
+        found = db.execute(cursor, FIND.format(queue=condition), hash=task_hash, queue=queue).fetchall()
+    return list(found)
 
 
 def _move(db: Engine, task: Task, same_queue_only: bool) -> int:
-    equal, parameters = _equal(task, same_queue_only)
-    run_at = db.now
+    found = _waiting(db, task.task_hash, task.queue if same_queue_only else None)
+    if not found:
+        return 0
+    run_at, parameters = db.now, {"priority": task.priority}
     if task.run_at is not None:
-        run_at = "%(run_at)s"
-        parameters["run_at"] = db.to_database(RUN_AT.get_prep_value(task.run_at))
-    sql = MOVE.format(run_at=run_at, now=db.now, queue=equal)
+        run_at, parameters["run_at"] = "%(run_at)s", db.to_database(RUN_AT.get_prep_value(task.run_at))
+    sql = MOVE.format(by_id=db.by_id, run_at=run_at, now=db.now, ids=id_list(found))
     with db.connection.cursor() as cursor:
-        moved: int = db.execute(cursor, sql, priority=task.priority, **parameters).rowcount
+        moved: int = db.execute(cursor, sql, **parameters).rowcount
     return moved

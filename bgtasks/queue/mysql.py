@@ -59,13 +59,14 @@ SELECT {taken_along("%(error)s", "`")}, COALESCE(task.due_at, task.run_at), %(st
     {{now}}, CASE WHEN %(status)s <> 10 THEN {{now}} END
 FROM bgtasks_task AS task {BY_ID} WHERE task.id IN {{ids}}
 """
-FORGET = f"DELETE task FROM bgtasks_task AS task {BY_ID} WHERE task.id IN {{ids}}"
+DELETE = f"DELETE bgtasks_task FROM bgtasks_task {BY_ID}"
 
 
 class MySQL(Engine):
     """Columns hold time without a zone: the clock is UTC's, shifted to the connection's zone."""
 
     by_id = BY_ID
+    delete_task = DELETE
 
     @property
     def now(self) -> str:
@@ -88,7 +89,7 @@ class MySQL(Engine):
             yield cursor
 
     def insert(self, row: Row, run_at: datetime | None) -> Row | None:
-        returning = self.connection.features.can_return_columns_from_insert  # type: ignore[attr-defined]
+        returning = self.connection.features.can_return_columns_from_insert
         sql = INSERT.format(now=self.now) + (f" RETURNING {INSERTED}" if returning else "")
         due = None if run_at is None else self.to_database(run_at)
         with self.connection.cursor() as cursor:
@@ -196,7 +197,7 @@ class MySQL(Engine):
             parameters |= {"status": status, "error": error or None, "result": result or None}
             cursor.execute(TO_HISTORY.format(ids=ids, now=self.now), parameters)
         ids, parameters = self.listed("id", sorted(standing))
-        cursor.execute(FORGET.format(ids=ids), parameters)
+        cursor.execute(f"{DELETE} WHERE id IN {ids}", parameters)
         return finished
 
 

@@ -86,7 +86,7 @@ class SQLite(Engine):
         Never inside a transaction: its owner would wait here for a writer that waits for the owner's write lock.
         """
         name = str(self.connection.settings_dict["NAME"])
-        if self.connection.in_atomic_block or self.connection.is_in_memory_db():
+        if self.connection.in_atomic_block or self.connection.is_in_memory_db():  # type: ignore[attr-defined]
             return nullcontext()
         return locked(f"{name}.bgtasks-lock")
 

@@ -29,7 +29,7 @@ CHANGE_PRIORITY = """
 UPDATE bgtasks_task {by_id} SET priority = priority + %(delta)s
 WHERE id IN ({ids}) AND priority BETWEEN %(lowest)s AND %(highest)s
 """
-DELETE = "DELETE FROM bgtasks_task WHERE id IN ({ids}) AND status IN (0, 1, 3)"
+DELETE = "{delete_task} WHERE id IN ({ids}) AND status IN (0, 1, 3)"
 
 
 def cancel(task_id: int) -> bool:
@@ -89,7 +89,7 @@ def delete_waiting(ids: Iterable[int]) -> int:
     with db.joined() as cursor:
         waiting = _locked(db, cursor, ids)
         if waiting:
-            db.execute(cursor, DELETE.format(ids=id_list(waiting)))
+            db.execute(cursor, DELETE.format(delete_task=db.delete_task, ids=id_list(waiting)))
             gone = [task_id for (task_id,) in waiting]
             TaskAttempt.objects.using(db.connection.alias).filter(task_id__in=gone).delete()
     return len(waiting)

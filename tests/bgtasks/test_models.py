@@ -114,3 +114,14 @@ def test_a_worker_process_and_a_queue_are_shown_by_name() -> None:
     Queue.objects.filter(name="mail").update(paused_at=timezone.now())
     assert [queue.name for queue in Queue.objects.paused()] == ["mail"]
     assert Queue.objects.get(name="mail").is_paused()
+
+
+def test_inside_a_testcase_tasks_are_enqueued_claimed_and_settled_in_its_transaction() -> None:
+    from bgtasks.queue import claims
+    from bgtasks.queue.types import Holder, Outcome, Result
+
+    task = claims.enqueue(Task.request(task_name="tests.one", task_params="[[], {}]", task_hash="x"))
+    holder = Holder("host:main:1:nonce", lease=60.0)
+    (claim,) = claims.turn([], 5, holder).claims
+    assert claims.turn([Outcome(claim, Result.SUCCESSFUL, 0.1)], 5, holder).lost == []
+    assert CompletedTask.objects.get().id == task.id
