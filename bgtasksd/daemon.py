@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any, TextIO
 
-import daemon
+import daemon  # type: ignore[import-untyped]
 
 EXIT_SOFTWARE = 70
 

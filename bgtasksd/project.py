@@ -105,11 +105,12 @@ def _read_manage_py(path: Path, here: Path) -> Project | None:
 
 def settings_named_in(source: str) -> str | None:
     """Return what a manage.py sets DJANGO_SETTINGS_MODULE to: by `setdefault(…)` or `environ[…] = …`; the last one."""
-    found = [(node.lineno, named) for node in ast.walk(ast.parse(source)) if (named := _named_by(node))]
+    nodes = [node for node in ast.walk(ast.parse(source)) if isinstance(node, (ast.Call, ast.Assign))]
+    found = [(node.lineno, named) for node in nodes if (named := _named_by(node))]
     return max(found)[1] if found else None
 
 
-def _named_by(node: ast.AST) -> str | None:
+def _named_by(node: ast.Call | ast.Assign) -> str | None:
     match node:
         case ast.Call(
             func=ast.Attribute(attr="setdefault"),

@@ -1,11 +1,12 @@
 """The throw-away child that reads the settings, so that the supervisor never imports Django. Sends JSON, then ends.
 
-Started by dotted name: `python -m bgtasksd.settings_child ROOT MODULE DESCRIPTOR`.
+Started by dotted name, with the project's root, the settings module, a descriptor for the answer and our own pid.
 """
 
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import json
 import os
 import platform
@@ -25,10 +26,13 @@ def main(root: str, module: str, descriptor: str, parent: str) -> None:
     if os.getppid() != int(parent):
         os._exit(1)
     os.dup2(2, 1)
+    fcntl.fcntl(int(descriptor), fcntl.F_SETFD, fcntl.FD_CLOEXEC)  # not for processes that the settings start
     sys.path.insert(0, root)
     os.environ["DJANGO_SETTINGS_MODULE"] = module
     with os.fdopen(int(descriptor), "w") as answer:
-        json.dump(read(module), answer)
+        answer.write(json.dumps(read(module)) + "\n")
+    sys.stderr.flush()
+    os._exit(0)  # a thread that the settings started must not keep the reader waiting either
 
 
 def read(module: str) -> dict[str, Any]:
@@ -57,13 +61,16 @@ def facts(settings: Any) -> dict[str, Any]:
     from bgtasks import conf
 
     given = conf.current()
+    if given.database not in settings.DATABASES:
+        return {"error": f"BGTASKS['DATABASE'] is {given.database!r}, which is not in DATABASES"}
     keys = {name: getattr(given, name) for name in _fields()}
     keys = {name: value for name, value in keys.items() if value is not None}
     keys["max_run_time"] = given.max_run_time or 0
     return {
         "settings": keys,
         "django": django.get_version(),
-        "database": database(settings.DATABASES.get(given.database, {})),
+        "time_zone": settings.TIME_ZONE,
+        "database": database(settings.DATABASES[given.database]),
     }
 
 
@@ -109,7 +116,3 @@ def _is_machinery(filename: str) -> bool:
         str(Path(platform.__file__).parent / "importlib"),
     )
     return filename.startswith(("<frozen importlib", *homes))
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +57,7 @@ def configure(typed: argparse.Namespace, environ: MutableMapping[str, str]) -> C
     except (WrongValue, UnfitDirectory) as error:
         raise Unusable(str(error)) from error
     environ[VARIABLE] = project.settings
+    _agree_on_time(answer["time_zone"], environ)
     chosen = choose(given, environment, answer["settings"])
     options = _options(chosen, project, str(directory))
     sources = {option.name: source_of(option, given, environment, answer["settings"]) for option in TABLE}
@@ -67,6 +69,13 @@ def _go_to(directory: str | None) -> None:
         os.chdir(directory or ".")
     except OSError as error:
         raise Unusable(f"--chdir {directory}: {error.strerror}") from error
+
+
+def _agree_on_time(time_zone: str | None, environ: MutableMapping[str, str]) -> None:
+    """Use the settings' time zone as Django does in the children, so that all lines of the log tell one time."""
+    if time_zone:
+        environ["TZ"] = time_zone
+        time.tzset()
 
 
 def _options(chosen: Mapping[str, Any], project: Project, runtime_dir: str) -> Options:
@@ -102,21 +111,13 @@ def _defaults(given: Mapping[str, Any]) -> dict[str, Any]:
 def read_settings(project: Project) -> dict[str, Any]:
     """Return what the settings say, read by a child that ends with it. Raises Unusable with what is wrong there."""
     reader, writer = os.pipe()
-    command = [
-        "-P",
-        "-m",
-        "bgtasksd.settings_child",
-        str(project.root),
-        project.settings,
-        str(writer),
-        str(os.getpid()),
-    ]
+    arguments = [_HOME, str(project.root), project.settings, str(writer), str(os.getpid())]
     child = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-        [sys.executable, *command], env=_environment_of_child(), pass_fds=[writer], stdin=subprocess.DEVNULL
+        [sys.executable, "-P", "-c", _CHILD, *arguments], pass_fds=[writer], stdin=subprocess.DEVNULL
     )
     os.close(writer)
     with os.fdopen(reader, encoding="utf-8") as stream:
-        told = stream.read()
+        told = stream.readline()
     code = child.wait()
     if not told:
         raise Unusable(f"reading the settings {project.settings} ended with exit code {code}")
@@ -126,8 +127,6 @@ def read_settings(project: Project) -> dict[str, Any]:
     return answer
 
 
-def _environment_of_child() -> dict[str, str]:
-    """Return an environment in which the child finds this very package, wherever it was imported from."""
-    home = str(Path(bgtasksd.__file__).parent.parent)
-    paths = [home, *filter(None, [os.environ.get("PYTHONPATH")])]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+_HOME = str(Path(bgtasksd.__file__).parent.parent)
+_CHILD = "import sys; sys.path.append(sys.argv[1]); from bgtasksd.settings_child import main; main(*sys.argv[2:])"
+"""Finds this very package, wherever it was imported from, without putting its home before the standard library."""

@@ -62,16 +62,14 @@ class UsageError(Exception):
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
-    """Return what was typed, `verb` included. Ends the process with 2 for what is not understood."""
+    """Return what was typed; without a verb that of `status`. Ends the process with 2 for what is not understood."""
     parser, verbs = build()
-    if not arguments:
-        return parser.parse_args(["status", "--or-help"])
     try:
         given, unknown = parser.parse_known_args(arguments)
         if unknown:
             raise UsageError(verbs.get(given.verb, parser), f"unknown: {' '.join(unknown)}")
         if given.verb is None:
-            raise UsageError(parser, "say what to do: start, status or stop")
+            return parser.parse_args([*arguments, "status", "--or-help"])
     except UsageError as error:
         sys.exit(_explain(error, is_json="--json" in arguments))
     return given
@@ -86,10 +84,9 @@ def _explain(error: UsageError, *, is_json: bool) -> int:
 
 
 def _nearest(message: str, names: Sequence[str]) -> str | None:
-    for word in re.findall(r"[\w-]+", message.rpartition(":")[2]):
-        if near := difflib.get_close_matches(word, names, n=1):
-            return near[0]
-    return None
+    words: list[str] = re.findall(r"[\w-]+", message.rpartition(":")[2])
+    near = [match for word in words for match in difflib.get_close_matches(word, names, n=1)]
+    return near[0] if near else None
 
 
 def build() -> tuple[Parser, dict[str, Parser]]:

@@ -39,6 +39,7 @@ def run(typed: argparse.Namespace) -> int:
         return fail(error.exit_code, "configuration", str(error), is_json=typed.json)
     if typed.check_config:
         return _show(configuration, is_json=typed.json)
+    os.umask(UMASK)
     if configuration.options.daemon:
         from bgtasksd.cli.background import run_in_background  # python-daemon, which the foreground never needs
 
@@ -64,7 +65,6 @@ def _show(configuration: Configuration, *, is_json: bool) -> int:
 def live(configuration: Configuration, notifier: Notifier) -> tuple[int, str]:
     """Be the daemon until it ends; return the exit code, and the text to show when it could not start."""
     options = configuration.options
-    os.umask(UMASK)
     try:
         lock = Lock.acquire(options.runtime_dir)
     except LockHeld:

@@ -1,5 +1,6 @@
 """The control socket's server: requests in, facts out, in the supervisor's own loop. Limits guard the loop."""
 
-from bgtasksd.control.server import CommandError, ControlError, ControlServer
+from bgtasksd.control.listener import ControlError
+from bgtasksd.control.server import CommandError, ControlServer
 
 __all__ = ["CommandError", "ControlError", "ControlServer"]

@@ -1,11 +1,10 @@
-"""The listening socket and its clients: the JSON-lines protocol, version 1, and the table of commands."""
+"""The server and its clients: the JSON-lines protocol, version 1, and the table of commands."""
 
 from __future__ import annotations
 
 import difflib
 import json
 import logging
-import os
 import selectors
 import socket
 import time
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bgtasksd.control.client import Client, ClientGone
+from bgtasksd.control.listener import Listener
 from bgtasksd.directory import SOCKET_NAME
 
 PROTOCOL = 1
@@ -23,10 +23,6 @@ READING = frozenset({"ping", "status"})
 
 Command = Callable[[dict[str, Any]], dict[str, Any]]
 logger = logging.getLogger("bgtasksd.control")
-
-
-class ControlError(Exception):
-    """There can be no control socket; the message says why."""
 
 
 class CommandError(Exception):
@@ -39,64 +35,30 @@ class ControlServer:
     def __init__(self, directory: str | Path, commands: dict[str, Command] | None = None) -> None:
         self.path = Path(directory) / SOCKET_NAME
         self.commands: dict[str, Command] = dict(commands or {})
-        self._listener: socket.socket | None = None
-        self._inode: tuple[int, int] | None = None
+        self._listener: Listener | None = None
         self._clients: dict[int, Client] = {}
         self._selector: selectors.BaseSelector | None = None
 
-    # -- the listening socket
-
     def open(self) -> None:
-        """Bind under a temporary name and rename it into place: with the lock held, what lies there is left over."""
-        self._refuse_what_is_not_ours()
-        temporary = self.path.with_name(f".s{os.getpid()}")
-        temporary.unlink(missing_ok=True)
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-        listener.settimeout(0)
-        mask = os.umask(0o177)  # 0600 from the first instant, not by a chmod afterwards
-        try:
-            listener.bind(str(temporary))
-            listener.listen(MOST_CLIENTS)
-            temporary.replace(self.path)
-            found = self.path.stat()
-        except OSError as error:
-            listener.close()
-            temporary.unlink(missing_ok=True)
-            raise ControlError(f"no control socket at {self.path}: {error}") from error
-        finally:
-            os.umask(mask)
-        self._listener, self._inode = listener, (found.st_dev, found.st_ino)
-
-    def _refuse_what_is_not_ours(self) -> None:
-        try:
-            owner = self.path.lstat().st_uid
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            raise ControlError(f"no control socket at {self.path}: {error}") from error
-        if owner != os.geteuid():
-            raise ControlError(f"{self.path} belongs to uid {owner}, not to us: remove it, or use --runtime-dir DIR")
+        """Listen. Raises ControlError, saying why, when that cannot be."""
+        self._listener = Listener(self.path)
 
     def is_in_place(self) -> bool:
         """Return whether the path still leads to our socket."""
-        try:
-            found = self.path.stat()
-        except OSError:
-            return False
-        return (found.st_dev, found.st_ino) == self._inode
+        return self._listener is not None and self._listener.is_in_place()
 
     def register(self, selector: selectors.BaseSelector) -> None:
         """Put our sockets into `selector`, with this server as their data: such events go to `handle`."""
         self._selector = selector
         if self._listener is not None:
-            selector.register(self._listener, selectors.EVENT_READ, self)
+            selector.register(self._listener.socket, selectors.EVENT_READ, self)
         for client in self._clients.values():
             selector.register(client.connection, client.interest(), self)
 
     @property
     def sockets(self) -> list[socket.socket]:
         """Return every socket that a forked child has to close."""
-        listening = [] if self._listener is None else [self._listener]
+        listening = [] if self._listener is None else [self._listener.socket]
         return listening + [client.connection for client in self._clients.values()]
 
     def close(self) -> None:
@@ -105,23 +67,19 @@ class ControlServer:
             self._disconnect(client)
         if self._listener is None:
             return
-        if self.is_in_place():
-            self.path.unlink(missing_ok=True)
         if self._selector is not None:
-            self._selector.unregister(self._listener)
+            self._selector.unregister(self._listener.socket)
         self._listener.close()
         self._listener = None
 
-    # -- events
-
     def handle(self, key: selectors.SelectorKey, mask: int) -> None:
         """Act on one event of our sockets; never blocks, and takes one request at most."""
-        if key.fileobj is self._listener:
-            self._accept()
+        if self._listener is not None and key.fileobj is self._listener.socket:
+            self._accept(self._listener.socket)
             return
         client = self._clients.get(key.fd)
-        if client is None:
-            return
+        if client is None or client.connection is not key.fileobj:
+            return  # disconnected earlier in this turn
         try:
             self._serve(client, mask)
         except ClientGone:
@@ -156,10 +114,9 @@ class ControlServer:
             if deadline is not None:
                 yield deadline
 
-    def _accept(self) -> None:
-        assert self._listener is not None
+    def _accept(self, listening: socket.socket) -> None:
         try:
-            connection, _ = self._listener.accept()
+            connection, _ = listening.accept()
         except OSError:
             return  # gone again, or no descriptor free: the next turn tries once more
         if len(self._clients) >= MOST_CLIENTS:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -109,7 +110,6 @@ def test_the_help_of_start_names_every_option_with_its_variable(capsys) -> None:
         (["start", "--queues", ","], "not a list of names"),
         (["status", "--max-oldest", "x"], "bgtasksd status --help"),
         (["--quiet"], "bgtasksd --help"),
-        (["--json"], "start, status or stop"),
     ],
 )
 def test_what_is_not_understood_ends_with_2_and_what_to_type(capsys, arguments, said) -> None:
@@ -196,6 +196,7 @@ def test_the_settings_are_found_and_their_source_is_told(project, run) -> None:
         ('BGTASKS = {"MAX_AGEE": 5}', "Did you mean: BGTASKS['MAX_AGE']"),
         ('BGTASKS = {"MAX_AGE": "soon"}', "BGTASKS['MAX_AGE']: 'soon' is not a duration"),
         ('BGTASKS = {"LEASE": 2}', "LEASE"),
+        ('BGTASKS = {"DATABASE": "tasks"}', "which is not in DATABASES"),
         ("INSTALLED_APPS = []", "add 'bgtasks' to INSTALLED_APPS"),
     ],
 )
@@ -232,6 +233,20 @@ def test_settings_that_kill_their_process_are_named(project, run) -> None:
     ended = run("start")
     assert ended.returncode == 78
     assert "shop.settings ended with exit code -9" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        'import subprocess as s; s.Popen(["sleep", "20"], close_fds=False, stdout=s.DEVNULL, stderr=s.DEVNULL)',
+        "import threading, time; threading.Thread(target=time.sleep, args=(20,)).start()",
+    ],
+)
+def test_what_settings_start_does_not_hold_the_start(project, run, more) -> None:
+    write_settings(project, more)
+    began = time.monotonic()
+    assert run("start", "--check-config", "--json").returncode == 0
+    assert time.monotonic() - began < 15
 
 
 def test_what_settings_print_is_not_data(project, run) -> None:
@@ -335,6 +350,7 @@ def test_status_says_it_in_text_json_and_by_its_exit_code(project, run) -> None:
         assert run("status").returncode == 0
         assert run("status", "--strict").returncode == 1
         assert run().stdout.startswith("● bgtasksd 1.0.0 running"), "without a verb, too"
+        assert json.loads(run("--json").stdout) == status_facts()
         passed = run("status", "--json", "--min-workers", "4")
     assert passed.returncode == 1
     told = json.loads(passed.stdout)
