@@ -186,6 +186,19 @@ def test_a_signal_at_any_moment_of_a_start_ends_it(make_daemon, number):
         assert not is_held(daemon.runtime)
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_settings_that_never_end_leave_nobody_behind_when_the_start_is_ended(make_daemon, number):
+    daemon = make_daemon(workers=1)
+    noted = daemon.directory / "noted"
+    with (daemon.directory / "project_under_test.py").open("a") as settings:
+        settings.write(f"import time; open({str(noted)!r}, 'w').close(); time.sleep(600)\n")
+    process = start_beside(daemon)
+    wait_until(noted.exists, within=20)
+    process.send_signal(number)
+    assert ended(process)[0] == -number
+    wait_until(lambda: daemon.processes() == [], within=20)
+
+
 def test_an_application_that_cannot_be_imported_ends_the_start_with_70(make_daemon):
     daemon = make_daemon(workers=2)
     break_application(daemon)
