@@ -20,15 +20,15 @@ demo: $(VENV)/.demo ## the example shop under four supervised workers, in under 
 	@$(BIN)/python examples/shop/demo.py $(if $(filter-out all,$(DB)),--database $(DB)) $(ARGS)
 
 test: $(VENV)/.test driver ## every test, on each database that answers; DB=sqlite, postgres or mariadb: on that one; ARGS=…: for pytest
-	@$(BIN)/python tests/databases.py --database $(DB) -- $(ARGS)
+	@$(BIN)/python -P tests/databases.py --database $(DB) -- $(ARGS)
 
 check: lint imports types migrations docs units ## formatting, arrows between modules, types, migrations, docs, systemd units
 
 test-matrix: $(VENV)/.test ## every test with Python 3.11 and Django 5.2, and with the newest Python and Django 6.1
-	@$(BIN)/python tests/matrix.py --database $(DB) -- $(ARGS)
+	@$(BIN)/python -P tests/matrix.py --database $(DB) -- $(ARGS)
 
 soak: $(VENV)/.test driver ## the tests that run for minutes
-	@$(BIN)/python tests/databases.py --database $(DB) -- -m soak --timeout 3600 $(ARGS)
+	@$(BIN)/python -P tests/databases.py --database $(DB) -- -m soak --timeout 3600 $(ARGS)
 
 bench: $(VENV)/.test driver ## the figures of the documentation, measured here; ARGS="--help" lists them
 	@$(BIN)/python -m benchmarks $(ARGS)

@@ -25,6 +25,23 @@ def django_db_setup(django_test_environment: None, django_db_blocker: Any) -> It
             teardown_databases(made, verbosity=0)
 
 
+@pytest.fixture(autouse=True)
+def forget_local_tasks() -> Iterator[None]:
+    """Take the tasks that a test decorated in its own body out of the registry: two alike would be a check's error."""
+    from bgtasks import registry  # needs configured settings
+
+    before = dict(registry._tasks)
+    yield
+    for name, sources in list(registry._sources.items()):
+        sources -= {source for source in sources if "<locals>" in source[1]}
+        if not sources:
+            del registry._sources[name]
+        if "<locals>" in getattr(registry._tasks[name].task_function, "__qualname__", ""):
+            del registry._tasks[name]
+            if name in before and sources:
+                registry._tasks[name] = before[name]
+
+
 @pytest.fixture
 def queue_tables(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
     """Give real transactions on empty tables of bgtasks: what several connections or processes see."""
