@@ -34,3 +34,9 @@ def test_every_page_stands_in_the_index() -> None:
 def test_no_page_has_a_block_of_an_unknown_language(page: Path) -> None:
     known = ("python", "console", "text", "ini")
     assert len(blocks(page, *known)) == page.read_text().count("\n```") // 2
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_place_in_the_source_that_a_page_names_exists(page: Path) -> None:
+    named = re.findall(r"`((?:bgtasksd?|tests|systemd|docs|examples|benchmarks)/[\w./@-]*)`", page.read_text())
+    assert not [place for place in named if not (ROOT / place).exists()]
