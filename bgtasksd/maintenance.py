@@ -28,7 +28,7 @@ BURIAL_PATIENCE = 5.0
 """Seconds that another daemon of this host gets to account for its own dead; at our start we do not wait."""
 
 
-def serve(line: Channel, options: Options, mask: Mask, *, dump: int, board: int) -> int:
+def serve(line: Channel, *, options: Options, mask: Mask, dump: int, board: int) -> int:
     """Live as the maintenance process, from the fork to the end."""
     supervisor = os.getppid()
     die_with_parent(signal.SIGKILL)

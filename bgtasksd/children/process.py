@@ -48,6 +48,12 @@ class Process:
             return Exit()
         return None if result is None else exit_of(result.si_code, result.si_status)
 
+    def stop(self, *, at_once: bool = False) -> None:
+        """Ask the process to end, or kill it; for one that is held only for that."""
+        self.send_signal(signal.SIGKILL if at_once else signal.SIGTERM)
+        self.send_signal(signal.SIGCONT)
+        self.close()
+
     def close(self) -> None:
         """Give the pidfd back."""
         os.close(self.pidfd)

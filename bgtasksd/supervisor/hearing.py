@@ -8,12 +8,14 @@ from bgtasksd import journal
 from bgtasksd.children import channel
 from bgtasksd.children.channel import ChannelClosed, Message
 from bgtasksd.children.exits import Exit
-from bgtasksd.children.process import Process, start_ticks
+from bgtasksd.children.process import Process, start_ticks, unshared_bytes
 from bgtasksd.supervisor import ending, exits, retirement
 from bgtasksd.supervisor.child import Child
 from bgtasksd.supervisor.loop import Rank
 from bgtasksd.supervisor.situation import Situation
 from bgtasksd.supervisor.states import State
+
+EXIT_CONFIGURATION = 78
 
 logger = logging.getLogger("bgtasksd.supervisor")
 
@@ -75,7 +77,19 @@ def _booted(situation: Situation, child: Child, message: Message) -> None:
         announce_tasks(message["tasks"])
     if child.state is State.BOOTING:
         child.enter(State.IDLE, now)
+    if not situation.was_ready and not situation.error_text:
+        _refuse_a_limit_below_a_fresh_worker(situation, child)
     retirement.has_booted(situation, child)
+
+
+def _refuse_a_limit_below_a_fresh_worker(situation: Situation, child: Child) -> None:
+    """End a start whose memory limit every worker would have passed before its first task."""
+    limit = situation.options.max_memory
+    used = unshared_bytes(child.pid) if limit is not None and child.pid else None
+    if limit is not None and used is not None and used > limit:
+        text = f"a fresh worker uses {used // 2**20} MB, more than --max-memory ({limit // 2**20} MB) allows"
+        logger.error(text, extra={"event": "limit_refused"})
+        situation.error_text, situation.error_code = text, EXIT_CONFIGURATION
 
 
 def attach(situation: Situation, child: Child, pid: int, pidfd: int | None) -> None:

@@ -21,6 +21,7 @@ from bgtasksd.supervisor.loop import Loop, Rank, nothing
 from bgtasksd.supervisor.pacing import STEADY_AFTER, Backoff
 
 DUMP_TIME = 0.5
+ANSWER_TIMEOUT = 10.0
 
 logger = logging.getLogger("bgtasksd.supervisor")
 
@@ -44,23 +45,26 @@ class Link:
         self.loop = loop
         self.clock = clock
         self.backoff = Backoff(longest_backoff)
-        self.arguments: Callable[[], tuple[tuple[Any, ...], dict[str, Any]]] = lambda: ((), {})
-        self.inherited: Callable[[], Sequence[int]] = list
-        self.on_message: Callable[[Message, list[int]], None] = nothing
-        self.on_exit: Callable[[Exit], None] = nothing
         self.state = LinkState.DOWN
-        self.generation = 0
-        self.is_wanted = True
-        self.longest_silence: float | None = None
-        """Seconds without a message after which it is ended; None: it may be silent."""
-        self.boot_timeout = 120.0
-        self.heard_at = 0.0
-        self.started_at = 0.0
-        self.kill_at: float | None = None
-        self.is_leaving = False
         self.dump = unnamed_memory(f"bgtasksd-{name}")
         self._process: Process | None = None
         self._channel: Channel | None = None
+
+    arguments: Callable[[], dict[str, Any]] = dict
+    inherited: Callable[[], Sequence[int]] = list
+    on_message: Callable[[Message, list[int]], None] = nothing
+    boot_timeout = 120.0
+    longest_silence: float | None = None
+    """Seconds without a message after which it is ended; None: it may be silent."""
+
+    is_wanted = True
+    is_leaving = False
+    """It ends for a good reason: the next one follows at once."""
+    started_at = 0.0
+    heard_at = 0.0
+    asked_at: float | None = None
+    """When it was asked for something that it has not answered since."""
+    kill_at: float | None = None
 
     @property
     def pid(self) -> int | None:
@@ -83,6 +87,12 @@ class Link:
         """Send it a message; False when it is not there."""
         return self._channel is not None and self._channel.send(kind, descriptors, **fields)
 
+    def ask(self, kind: str, descriptors: Sequence[int] = (), **fields: Any) -> bool:
+        """Send a message that is to be answered soon."""
+        if self.asked_at is None:
+            self.asked_at = self.clock.now()
+        return self.send(kind, descriptors, **fields)
+
     def next_at(self) -> float | None:
         """Return when there is something to do: a start, or a deadline."""
         if self._process is None:
@@ -91,6 +101,8 @@ class Link:
             return self.kill_at
         if self.state is LinkState.STARTING:
             return self.started_at + self.boot_timeout
+        if self.asked_at is not None:
+            return self.asked_at + ANSWER_TIMEOUT
         return None if self.longest_silence is None else self.heard_at + self.longest_silence
 
     def run(self) -> None:
@@ -108,7 +120,6 @@ class Link:
 
     def start(self) -> None:
         """Fork it."""
-        self.generation += 1
         os.ftruncate(self.dump, 0)
         ours, theirs = channel.pair()
         closing = [*self.inherited(), ours.fileno()]
@@ -122,7 +133,7 @@ class Link:
         finally:
             theirs.close()
         self._process, self._channel = Process(pid), ours
-        self.state, self.kill_at = LinkState.STARTING, None
+        self.state, self.kill_at, self.asked_at = LinkState.STARTING, None, None
         self.started_at = self.heard_at = self.clock.now()
         self.loop.watch(self._process, Rank.EXIT, self._has_ended)
         self.loop.watch(ours, Rank.MESSAGE, self._hear)
@@ -131,8 +142,8 @@ class Link:
         """Be the child: let go of what is the supervisor's, then call the entry."""
         channel.close_all(closing)
         module, _, function = self.entry.partition(":")
-        positional, named = self.arguments()
-        code: int = getattr(import_module(module), function)(theirs, *positional, mask, dump=self.dump, **named)
+        serve = getattr(import_module(module), function)
+        code: int = serve(theirs, mask=mask, dump=self.dump, **self.arguments())
         return code
 
     def became_ready(self) -> None:
@@ -141,7 +152,7 @@ class Link:
             self.state = LinkState.READY
 
     def expect_replacement(self) -> None:
-        """Note that it is about to leave for a good reason: the next one follows at once."""
+        """Note that it is about to leave for a good reason."""
         self.is_leaving = True
 
     def dump_and_kill(self) -> None:
@@ -172,7 +183,7 @@ class Link:
                 return
             if received is None:
                 return
-            self.heard_at = self.clock.now()
+            self.heard_at, self.asked_at = self.clock.now(), None
             self.on_message(*received)
 
     def _has_ended(self) -> None:
@@ -192,7 +203,6 @@ class Link:
         is_expected, self.is_leaving = self.is_leaving or was is LinkState.ENDING, False
         if not is_expected:
             self._note_failure(exit_, pid)
-        self.on_exit(exit_)
 
     def _note_failure(self, exit_: Exit, pid: int | None) -> None:
         now = self.clock.now()

@@ -146,8 +146,8 @@ class Loop:
         before, self._checked_at = self._checked_at, time.monotonic()
         late = self._checked_at - before - timeout
         if late > LATE:
-            self.clock.skip(late)
             self.on_gap(late)
+            self.clock.skip(late)
 
     def _read_signals(self) -> None:
         numbers: set[int] = set()

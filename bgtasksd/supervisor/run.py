@@ -8,7 +8,6 @@ import signal
 from typing import Any, Protocol
 
 from bgtasksd.children.linux import become_subreaper
-from bgtasksd.children.process import reap_strays
 from bgtasksd.options import Options
 from bgtasksd.scoreboard import Board
 from bgtasksd.supervisor import hearing, upkeep
@@ -22,15 +21,16 @@ from bgtasksd.supervisor.pacing import SpawnBudget
 from bgtasksd.supervisor.situation import Situation
 from bgtasksd.supervisor.slots import Slots
 from bgtasksd.supervisor.spawning import Spawning
-from bgtasksd.supervisor.stopping import EXIT_SOFTWARE, Haste, Stopping
+from bgtasksd.supervisor.stopping import Haste, Stopping
+from bgtasksd.supervisor.strays import Strays
 from bgtasksd.supervisor.viewing import Viewing
 from bgtasksd.supervisor.watching import Watching
 
 ZYGOTE, MAINTENANCE = "bgtasksd.zygote.serving:serve", "bgtasksd.maintenance:serve"
 LONGEST_BACKOFF = 5.0
+EXIT_SOFTWARE = 70
 SILENCE = 60.0
 """Seconds without a turn after which maintenance is ended; its statements are bounded by less."""
-STRAYS_KEPT = 64
 
 logger = logging.getLogger("bgtasksd.supervisor")
 
@@ -54,7 +54,15 @@ class Supervisor:
         self.situation = situation = make_situation(options)
         self.stopping = Stopping(situation)
         self.viewing = Viewing(situation, lock, control)
-        duties = [Watching(situation), Spawning(situation), situation.maintenance, situation.zygote, situation.deaths]
+        self.strays = Strays(situation)
+        duties = [
+            Watching(situation),
+            Spawning(situation),
+            self.strays,
+            situation.maintenance,
+            situation.zygote,
+            situation.deaths,
+        ]
         situation.loop.duties += [*duties, Memory(situation), self.viewing, self.stopping, Notices(situation, notifier)]
         self._introduce()
 
@@ -73,6 +81,7 @@ class Supervisor:
         except LoopBroken:
             logger.critical("the supervisor gives up", exc_info=True)
             return EXIT_SOFTWARE
+        self.strays.end_all()
         self.control.conclude({"given_back": self.situation.given_back})
         self.control.close()
         logger.info("stopped", extra={"event": "stopped"})
@@ -104,8 +113,8 @@ class Supervisor:
             link.boot_timeout = self.options.boot_timeout
         situation.zygote.inherited = lambda: [*self.descriptors(), situation.board.descriptor]
         situation.maintenance.inherited = self.descriptors
-        situation.zygote.arguments = lambda: ((self.options,), {"preload": situation.preload})
-        situation.maintenance.arguments = lambda: ((self.options,), {"board": situation.board.descriptor})
+        situation.zygote.arguments = lambda: {"options": self.options, "preload": situation.preload}
+        situation.maintenance.arguments = lambda: {"options": self.options, "board": situation.board.descriptor}
         situation.zygote.on_message = lambda message, held: hearing.hear_zygote(situation, message, held)
         situation.maintenance.on_message = lambda message, held: upkeep.hear_maintenance(situation, message, held)
         situation.maintenance.longest_silence = SILENCE
@@ -126,7 +135,7 @@ class Supervisor:
     def on_signals(self, numbers: set[int]) -> None:
         """Act on the signals that have come; a stop wins over everything else."""
         if signal.SIGCHLD in numbers:
-            self.reap_strays()
+            self.strays.reap()
         if signal.SIGQUIT in numbers:
             self.stopping.begin(Haste.FAST)
         elif numbers & {signal.SIGTERM, signal.SIGINT}:
@@ -147,16 +156,6 @@ class Supervisor:
         logger.warning("did not run for %.1f s: every deadline moves by that", seconds, extra={"event": "gap"})
         for child in self.situation.slots.children():
             child.counter_moved_at = self.situation.clock.now()
-
-    def reap_strays(self) -> None:
-        """Reap ended children nobody knows, and remember the newest: one may be a worker whose pid is still to come."""
-        situation = self.situation
-        ours = {child.pid for child in situation.slots.children()}
-        ours |= {situation.zygote.pid, situation.maintenance.pid}
-        for pid, exit_ in reap_strays({pid for pid in ours if pid is not None}):
-            situation.strays_reaped[pid] = exit_
-        while len(situation.strays_reaped) > STRAYS_KEPT:
-            situation.strays_reaped.pop(next(iter(situation.strays_reaped)))
 
 
 def make_situation(options: Options) -> Situation:

@@ -51,13 +51,16 @@ class Situation:
     oom: OomCounter = field(default_factory=OomCounter)
     database: Database = field(default_factory=Database)
     host: str = field(default_factory=socket.gethostname)
+    generation: int = 1
+    """Of the application's code: a reload makes the next one."""
     preload: bool = True
     """Whether the zygote loads the application."""
     is_stopping: bool = False
     was_ready: bool = False
     """READY was said."""
     error_text: str = ""
-    """Why the daemon ends with 70."""
+    """Why the daemon cannot go on."""
+    error_code: int = 70
     given_back: int = 0
     strays_reaped: dict[int, Exit] = field(default_factory=dict)
     """Ended children nobody knew, the newest few: a worker may die before its pid is told."""

@@ -61,7 +61,7 @@ class Spawning:
         now = situation.clock.now()
         child = Child(
             slot=slot.number,
-            generation=situation.zygote.generation,
+            generation=situation.generation,
             worker=worker_name(situation.host, situation.options.instance, slot.number, number),
             page_index=index,
             page=situation.board.page(index),
@@ -84,7 +84,7 @@ class Spawning:
 
     def _ask_zygote(self, child: Child, theirs: channel.Channel) -> None:
         descriptors = [theirs.fileno(), self.situation.board.descriptor, child.dump]
-        self.situation.zygote.send(
+        self.situation.zygote.ask(
             "fork",
             descriptors,
             slot=child.slot,

@@ -13,7 +13,6 @@ from bgtasksd.supervisor.states import ENDING, State
 FAST_GRACE = 2.0
 """Seconds that an interrupted task gets in a fast stop."""
 ZYGOTE_GRACE, MAINTENANCE_GRACE = 1.0, 2.0
-EXIT_SOFTWARE = 70
 
 logger = logging.getLogger("bgtasksd.supervisor")
 
@@ -98,7 +97,7 @@ class Stopping:
         """Take the next step, once the workers are gone."""
         situation = self.situation
         if situation.error_text and self.haste < Haste.FAST:
-            self.exit_code = EXIT_SOFTWARE
+            self.exit_code = situation.error_code
             self.begin(Haste.FAST)
         if not situation.is_stopping or situation.slots.children():
             return

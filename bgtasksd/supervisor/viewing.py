@@ -93,7 +93,7 @@ class Viewing:
             figures_age_s=self._age(situation.figures_at),
             totals=_totals(total, situation.totals.recycled),
             last_hour=situation.totals.last_hour(total),
-            zygote={**_process(situation.zygote), "generation": max(1, situation.zygote.generation)},
+            zygote={**_process(situation.zygote), "generation": situation.generation},
             maintenance={
                 **_process(situation.maintenance),
                 "last_turn_s": self._age(situation.turned_at),

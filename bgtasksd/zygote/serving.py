@@ -25,7 +25,7 @@ UNANSWERED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, sign
 """The zygote leaves by order or when the supervisor is gone, never by a signal meant for a whole group."""
 
 
-def serve(line: Channel, options: Options, mask: Mask, *, dump: int, preload: bool) -> int:
+def serve(line: Channel, *, options: Options, mask: Mask, dump: int, preload: bool) -> int:
     """Live as the zygote, from the fork to the end."""
     supervisor = os.getppid()
     die_with_parent(signal.SIGKILL)

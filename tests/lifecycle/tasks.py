@@ -9,6 +9,7 @@ import json
 import os
 import re
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -158,6 +159,15 @@ def spoil_signals_and_hang() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     note("started")
     time.sleep(3600)
+
+
+@background
+def start_grandchildren() -> None:
+    """Start one process in our group and one in a session of its own, and wait."""
+    inside = subprocess.Popen(["sleep", "3600"])
+    outside = subprocess.Popen(["sleep", "3601"], start_new_session=True)
+    note("grandchildren", pids=[inside.pid, outside.pid])
+    inside.wait()
 
 
 kept: list[bytearray] = []

@@ -1,0 +1,78 @@
+"""Processes that dead workers have left behind: adopted by us, reported, and ended. Ended ones are reaped silently."""
+
+from __future__ import annotations
+
+import logging
+
+from bgtasksd.children.process import Process, children, command, reap_strays
+from bgtasksd.supervisor.situation import Situation
+from bgtasksd.supervisor.states import State
+
+PATIENCE = 5.0
+"""Seconds from SIGTERM to SIGKILL."""
+INTERVAL = 5.0
+REMEMBERED = 64
+
+logger = logging.getLogger("bgtasksd.supervisor")
+
+
+class Strays:
+    """Children of ours that are neither workers nor zygote nor maintenance."""
+
+    def __init__(self, situation: Situation) -> None:
+        self.situation = situation
+        self.looked_at = 0.0
+        self.suspects: set[int] = set()
+        """Seen once: a worker that is just being born looks the same."""
+        self.told: dict[int, float] = {}
+        """When each was sent SIGTERM."""
+
+    def next_at(self) -> float | None:
+        """Return when the next look is due."""
+        return self.looked_at + (1.0 if self.suspects or self.told else INTERVAL)
+
+    def run(self) -> None:
+        """Look for them, and end those that were there before."""
+        at = self.next_at()
+        if at is not None and at <= self.situation.clock.now():
+            self.looked_at = self.situation.clock.now()
+            self.look()
+
+    def look(self) -> None:
+        """End every child nobody here knows, once it has been seen twice."""
+        if any(child.state is State.SPAWNING for child in self.situation.slots.children()):
+            return
+        found = set(children()) - self.known()
+        self.told = {pid: at for pid, at in self.told.items() if pid in found}
+        for pid in found & self.suspects:
+            self.end(pid)
+        self.suspects = found
+
+    def end(self, pid: int) -> None:
+        """Ask a process to end; kill it when it does not."""
+        now = self.situation.clock.now()
+        if pid not in self.told:
+            self.told[pid] = now
+            words = (pid, command(pid))
+            logger.warning("pid %d was left behind by a worker: %s; it is ended", *words, extra={"event": "stray"})
+            Process(pid).stop()
+        elif now - self.told[pid] >= PATIENCE:
+            Process(pid).stop(at_once=True)
+
+    def end_all(self) -> None:
+        """Kill what is left when the daemon ends."""
+        for pid in set(children()) - self.known():
+            Process(pid).stop(at_once=True)
+
+    def known(self) -> set[int]:
+        """Return the pids of the children that belong here."""
+        situation = self.situation
+        pids = {child.pid for child in situation.slots.children()} | {situation.zygote.pid, situation.maintenance.pid}
+        return {pid for pid in pids if pid is not None}
+
+    def reap(self) -> None:
+        """Reap those that have ended, and remember the newest: one may be a worker whose pid is still to come."""
+        reaped = self.situation.strays_reaped
+        reaped.update(reap_strays(self.known()))
+        while len(reaped) > REMEMBERED:
+            reaped.pop(next(iter(reaped)))

@@ -1,0 +1,75 @@
+"""F34, F48, F59: what may go wrong while a daemon starts."""
+
+from __future__ import annotations
+
+import signal
+import time
+
+import pytest
+
+from bgtasks.models import CompletedTask
+from tests.lifecycle import tasks
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.processes
+
+POINTS = 10
+
+
+def change_settings(daemon, code: str) -> None:
+    settings = daemon.directory / "project_under_test.py"
+    settings.write_text(settings.read_text() + "\n" + code + "\n")
+
+
+def test_f59_sigterm_at_any_moment_of_the_start_ends_it_and_leaves_nothing_behind(make_daemon):
+    daemon = make_daemon(workers=2)
+    begun = time.monotonic()
+    daemon.start()
+    whole = time.monotonic() - begun
+    assert daemon.end() == 0
+    for point in range(POINTS):
+        daemon.start(is_awaited=False)
+        time.sleep(
+            whole * (0.4 + 0.7 * point / POINTS)
+        )  # the moment is what is tested; before it the loop is not there
+        assert daemon.end(signal.SIGTERM) in (0, -signal.SIGTERM), daemon.log
+        wait_until(daemon.is_swept, within=10)
+
+
+def test_f48_a_preload_that_starts_a_thread_falls_back_to_workers_that_import_by_themselves(make_daemon):
+    daemon = make_daemon(workers=2)
+    change_settings(daemon, "import threading, time")
+    change_settings(daemon, "threading.Thread(target=time.sleep, args=(3600,), name='ticker', daemon=True).start()")
+    daemon.start()
+    assert len(daemon.log_lines("thread ticker")) == 1
+    assert not daemon.log_lines("fork.. may lead to deadlocks")
+    tasks.quick(1)
+    wait_until(lambda: CompletedTask.objects.count() == 1, within=20)
+    daemon.assert_converged()
+
+
+@pytest.mark.parametrize("preload", ["auto", "none"])
+def test_an_application_that_cannot_be_imported_ends_the_start_with_70_and_the_traceback(make_daemon, preload):
+    daemon = make_daemon(workers=2, PRELOAD=preload)
+    (daemon.directory / "broken_tasks.py").write_text("import missing_module_of_mine\n")
+    change_settings(daemon, "BGTASKS['TASK_MODULES'] = ['broken_tasks']")
+    daemon.start(is_awaited=False)
+    assert daemon.wait_for_end() == 70
+    assert daemon.log_lines("No module named 'missing_module_of_mine'")
+    assert not daemon.log_lines("ready,")
+    wait_until(daemon.is_swept, within=10)
+
+
+def test_f34_a_memory_limit_below_a_fresh_worker_is_refused_with_both_numbers(make_daemon):
+    daemon = make_daemon(workers=2)
+    daemon.start("--max-memory", "1M", is_awaited=False)
+    assert daemon.wait_for_end() == 78
+    assert daemon.log_lines(r"a fresh worker uses \d+ MB, more than --max-memory \(1 MB\) allows")
+
+
+def test_a_second_start_of_the_instance_is_refused_and_says_by_whom(make_daemon):
+    daemon = make_daemon(workers=1).start()
+    second = daemon.command("start", "--workers", "1")
+    assert second.returncode == 73
+    assert str(daemon.pid) in second.stderr
+    daemon.assert_converged()
