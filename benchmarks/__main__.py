@@ -13,6 +13,7 @@ from benchmarks.report import as_json, as_markdown
 SCENARIOS = {
     "enqueue": "store tasks one by one, each in a transaction of its own",
     "turn": "settle one success and claim one task, turn by turn",
+    "drain": "a real bgtasksd works through a full queue, undisturbed or while its workers are killed",
 }
 
 
@@ -25,7 +26,7 @@ def main() -> int:
     from benchmarks.database import fresh_database  # settings are read on import
 
     with fresh_database():
-        figures = import_module(f"benchmarks.{options.scenario}").run(options.seconds, options.batch)
+        figures = import_module(f"benchmarks.{options.scenario}").run(options)
     print(as_markdown(options.scenario, options.database, figures))
     if options.output:
         options.output.mkdir(parents=True, exist_ok=True)
@@ -35,18 +36,14 @@ def main() -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return the parser; each scenario is named with what it measures."""
-    listed = "\n".join(f"  {name:10} {meaning}" for name, meaning in SCENARIOS.items())
-    made = argparse.ArgumentParser(
-        prog="python -m benchmarks",
-        description=f"Measure one scenario on a fresh database.\n\nscenarios:\n{listed}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    made.add_argument("scenario", choices=SCENARIOS)
-    made.add_argument("--database", choices=["sqlite", "postgres", "mariadb"], default="sqlite")
-    made.add_argument("--seconds", type=float, default=5.0, help="how long to measure (default 5)")
-    made.add_argument("--batch", type=int, default=1, help="tasks settled and claimed in one turn (default 1)")
-    made.add_argument("--output", type=Path, help="folder for the figures as JSON")
+    """Return the parser; each scenario is named with what it measures, and says itself what it takes."""
+    made = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure one scenario on a fresh database.")
+    scenarios = made.add_subparsers(dest="scenario", required=True, metavar="SCENARIO")
+    for name, meaning in SCENARIOS.items():
+        scenario = scenarios.add_parser(name, help=meaning, description=meaning)
+        scenario.add_argument("--database", choices=["sqlite", "postgres", "mariadb"], default="sqlite")
+        scenario.add_argument("--output", type=Path, help="folder for the figures as JSON")
+        import_module(f"benchmarks.{name}").add_arguments(scenario)
     return made
 
 

@@ -34,7 +34,7 @@ def run(options: argparse.Namespace) -> dict[str, float]:
         daemon = make(workers=options.workers, SLEEP=1, LEASE=60, KILL_GRACE=10, ORPHAN_TIMEOUT=30)
         fill(options.tasks)
         daemon.start(is_awaited=False)
-        wait_until(lambda: daemon.ledger_file.exists(), within=60)
+        wait_until(daemon.ledger_file.exists, within=60)
         begun = time.monotonic()
         delays = list(killed(daemon, options.kill_every)) if options.kill_every else []
         wait_until(is_drained, within=PATIENCE)
@@ -68,7 +68,7 @@ def killed(daemon: Daemon, every: float) -> Iterator[float]:
         status = daemon.try_status()
         pids = [worker["pid"] for worker in (status["workers"] if status else []) if worker["pid"]]
         if pids:
-            yield from death_to_release(random.choice(pids))  # noqa: S311, nothing secret
+            yield from death_to_release(random.choice(pids))
         while time.monotonic() < next_kill and not is_drained():
             time.sleep(0.02)
 

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import argparse
+
 from benchmarks.database import PARAMS
 from benchmarks.measuring import measure
 
 
-def run(seconds: float, batch: int) -> dict[str, float]:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what this scenario takes."""
+    parser.add_argument("--seconds", type=float, default=5.0, help="how long to measure (default 5)")
+
+
+def run(options: argparse.Namespace) -> dict[str, float]:
     """Measure `claims.enqueue` on a fresh row each time."""
     from bgtasks.arguments import hash_of
     from bgtasks.models import Task
@@ -20,4 +27,4 @@ def run(seconds: float, batch: int) -> dict[str, float]:
         return 1
 
     store()
-    return measure(store, seconds)
+    return measure(store, options.seconds)
