@@ -8,7 +8,7 @@ import select
 import signal
 import sys
 import traceback
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bgtasks.queue.types import Death, Ending
 from bgtasksd import journal
@@ -128,7 +128,7 @@ class Duties:
         self.maintenance.burial.patience = BURIAL_PATIENCE
 
 
-def _database() -> dict[str, str]:
+def _database() -> dict[str, Any]:
     from django.db import connections
 
     from bgtasks.queue import claims  # imports models: only after the set-up
@@ -151,7 +151,7 @@ def _claim(task_id: int, token: int) -> dict[str, int]:
     return {"task_id": task_id, "token": token}
 
 
-def _taken(report: Report) -> dict[str, int]:
+def _taken(report: Report) -> dict[str, Any]:
     """Return how many tasks were released from our dead workers, and how many taken from others."""
     counts = {"released": 0, "reclaimed": 0}
     for each in report.releases:

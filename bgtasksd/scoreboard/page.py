@@ -144,4 +144,5 @@ def _record(state: int, *fields: Any) -> Record:
     *numbers, length, name = fields
     if state not in WorkState._value2member_map_:
         return Record()
-    return Record(WorkState(state), *numbers, name[:length].decode(errors="replace"))
+    record: tuple[Any, ...] = (WorkState(state), *numbers, name[:length].decode(errors="replace"))
+    return Record(*record)

@@ -27,7 +27,7 @@ class Deaths:
         self.path = Path(os.environ.get("STATE_DIRECTORY", "").split(":")[0] or directory) / SPOOL_NAME
         self.clock = clock
         self.waiting: dict[int, dict[str, Any]] = {}
-        self.on_report: Callable[[dict[str, Any]], None] = nothing
+        self.on_report: Callable[[dict[str, Any]], object] = nothing
         self._reported_at: dict[int, float] = {}
         self._spooled: set[int] = set()
         self._last = 0

@@ -106,7 +106,7 @@ class Loop:
 
     def descriptors(self) -> list[int]:
         """Return the loop's own descriptors, for children to close."""
-        return [self.selector.fileno(), *self._wakeup]  # type: ignore[attr-defined]
+        return [self.selector.fileno(), *self._wakeup]
 
     def turn(self) -> None:
         """Wait for events, act on them in their order, then run the duties."""

@@ -23,7 +23,7 @@ class Backoff:
 
     def failed(self, now: float) -> float:
         """Note a failure; return the seconds to wait."""
-        delay = min(self.longest, FIRST_DELAY * 2 ** min(self.failures, 20))
+        delay = min(self.longest, FIRST_DELAY * 2.0 ** min(self.failures, 20))
         self.failures += 1
         delay *= random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - no secret
         self.not_before = now + delay

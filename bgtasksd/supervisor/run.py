@@ -55,15 +55,19 @@ class Supervisor:
         self.stopping = Stopping(situation)
         self.viewing = Viewing(situation, lock, control)
         self.strays = Strays(situation)
-        duties = [
-            Watching(situation),
+        self.watching = Watching(situation)
+        situation.loop.duties += [
+            self.watching,
             Spawning(situation),
             self.strays,
             situation.maintenance,
             situation.zygote,
             situation.deaths,
+            Memory(situation),
+            self.viewing,
+            self.stopping,
+            Notices(situation, notifier),
         ]
-        situation.loop.duties += [*duties, Memory(situation), self.viewing, self.stopping, Notices(situation, notifier)]
         self._introduce()
 
     @property
@@ -154,8 +158,7 @@ class Supervisor:
     def on_gap(self, seconds: float) -> None:
         """Say that we did not run for a while."""
         logger.warning("did not run for %.1f s: every deadline moves by that", seconds, extra={"event": "gap"})
-        for child in self.situation.slots.children():
-            child.counter_moved_at = self.situation.clock.now()
+        self.watching.note_all()
 
 
 def make_situation(options: Options) -> Situation:

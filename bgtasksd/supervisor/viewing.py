@@ -52,11 +52,11 @@ class Viewing:
             self.looked_at = now
             self.is_directory_lost = not all(place.is_in_place() for place in self.places)
             situation.totals.sample(now, situation.totals.sum(self._records()))
-            self._remember(facts.problems(self.facts()))
+            self._remember(facts.problems(self.view()))
 
     def status(self, request: dict[str, Any] | None = None) -> dict[str, Any]:
         """Answer the control command `status`."""
-        seen = self.facts()
+        seen = self.view()
         found = facts.problems(seen)
         self._remember(found)
         return facts.as_json(seen, found, {each: self.since[each.code, each.subject] for each in found})
@@ -68,7 +68,7 @@ class Viewing:
     def _records(self) -> list[Any]:
         return [child.page.read() for child in self.situation.slots.children()]
 
-    def facts(self) -> facts.Facts:
+    def view(self) -> facts.Facts:
         """Return everything as it is now."""
         situation, options = self.situation, self.situation.options
         total = situation.totals.sum(self._records())

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+from functools import partial
+
 from bgtasksd.children.process import run_state
 from bgtasksd.scoreboard import Record, WorkState
 from bgtasksd.supervisor import ending, exits
@@ -30,9 +33,7 @@ class Watching:
         """Look at every worker."""
         now = self.situation.clock.now()
         for child in self.situation.slots.children():
-            self.situation.loop.guard(
-                lambda child=child: self.look_at(child, now), lambda child=child: self.rebuild(child)
-            )
+            self.situation.loop.guard(partial(self.look_at, child, now), partial(self.rebuild, child))
         if now - self.looked_at >= LOOK_AT_PROC:
             self.looked_at = now
             self.notice_stopped()
@@ -40,7 +41,7 @@ class Watching:
     def rebuild(self, child: Child) -> None:
         """Replace a worker whose bookkeeping failed."""
         if child.process is not None:
-            child.process.send_signal(ending.signal.SIGKILL)
+            child.process.send_signal(signal.SIGKILL)
 
     def look_at(self, child: Child, now: float) -> None:
         """Bring one worker's state up to date and end what is overdue."""
@@ -53,6 +54,14 @@ class Watching:
             ending.advance(self.situation, child)
         else:
             self.end_overdue(child, now)
+
+    def note_all(self) -> None:
+        """Take the records over as they are, before a gap is left out: deadlines of tasks from before it move too."""
+        now = self.situation.clock.now()
+        for child in self.situation.slots.children():
+            child.counter_moved_at = now
+            if child.has_booted:
+                self.note(child, child.page.read(), now)
 
     def note(self, child: Child, record: Record, now: float) -> None:
         """Take over what the worker's record says."""

@@ -44,7 +44,7 @@ class Line:
 
     def wait(self, seconds: float) -> None:
         """Sleep until a message or a signal comes, or the time is over."""
-        sources = [self._wakeup[0], self.channel] if self.is_open else [self._wakeup[0]]
+        sources: list[Any] = [self._wakeup[0], self.channel] if self.is_open else [self._wakeup[0]]
         ready, _, _ = select.select(sources, [], [], max(0.0, seconds))
         if self._wakeup[0] in ready:
             self._empty_wakeup()

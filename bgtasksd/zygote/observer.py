@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import Any
 
 from bgtasks import registry
 from bgtasks.queue.types import Claim, Outcome, Result
@@ -75,5 +76,6 @@ class SlotObserver(Observer):
             self.counts[3] += 1
 
     def _write(self, state: WorkState, task: tuple[int, int, int, float, float], name: str) -> None:
-        self.record = Record(state, self.counter, *task, *self.counts, name)
+        record: tuple[Any, ...] = (state, self.counter, *task, *self.counts, name)
+        self.record = Record(*record)
         self.page.write(self.record)

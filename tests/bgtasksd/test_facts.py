@@ -1,0 +1,92 @@
+"""The object behind `status --json`: its shape and its problems."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bgtasksd.facts import Facts, Problem, WorkerFacts, as_json, problems, state_of
+
+
+def make_facts(**changes):
+    given = {
+        "instance": "default",
+        "host": "web-1",
+        "pid": 4700,
+        "version": "1.0.0",
+        "settings": "mysite.settings",
+        "is_stopping": False,
+        "was_ready": True,
+        "is_failed": False,
+        "started_at": "2026-11-21T09:12:04Z",
+        "uptime_s": 100.0,
+        "workers_target": 2,
+        "ready": 2,
+        "short_for_s": None,
+        "workers": (WorkerFacts(slot=1, pid=4711, state="idle"), WorkerFacts(slot=2, pid=4712, state="idle")),
+        "zygote": {"pid": 4701, "state": "ready", "generation": 1},
+        "maintenance": {"pid": 4702, "state": "running", "last_turn_s": 0.4, "last_renewal_s": 11.8},
+        "database": {"alias": "default", "vendor": "sqlite", "reachable": True, "last_contact_s": 0.8},
+        "totals": {
+            **dict.fromkeys(("done", "failed", "retried", "cancelled", "released", "reclaimed", "crashed"), 0),
+            "recycled": dict.fromkeys(("age", "memory", "tasks", "reload"), 0),
+        },
+        "last_hour": dict.fromkeys(("done", "failed", "retried", "reclaimed"), 0),
+    }
+    return Facts(**{**given, **changes})
+
+
+def codes(**changes):
+    return [problem.code for problem in problems(make_facts(**changes))]
+
+
+def test_a_healthy_daemon_has_no_problem_and_is_running():
+    facts = make_facts()
+    assert problems(facts) == []
+    assert state_of(facts, []) == "running"
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"short_for_s": 31.0, "ready": 1}, "workers_below_target"),
+        ({"workers": (WorkerFacts(slot=1, last_exit="signal"),)}, "slot_in_backoff"),
+        ({"is_failed": True}, "breaker_open"),
+        ({"unkillable": ((1, 4711),)}, "worker_unkillable"),
+        ({"maintenance": {"pid": None, "last_renewal_s": 1.0}}, "maintenance_down"),
+        ({"maintenance": {"pid": 1, "last_renewal_s": 41.0}}, "renewal_late"),
+        ({"maintenance": {"pid": 1, "last_renewal_s": None}}, "renewal_late"),
+        ({"database_down_s": 31.0}, "database_unreachable"),
+        ({"is_directory_lost": True}, "runtime_dir_lost"),
+        ({"zygote": {"pid": None}}, "zygote_down"),
+        ({"figures_age_s": 61.0}, "figures_stale"),
+    ],
+)
+def test_each_problem_has_its_code(changes, code):
+    assert codes(**changes) == [code]
+
+
+def test_errors_stand_before_warnings_and_make_it_degraded():
+    facts = make_facts(zygote={"pid": None}, database_down_s=31.0)
+    found = problems(facts)
+    assert [problem.severity for problem in found] == ["error", "warning"]
+    assert state_of(facts, found) == "degraded"
+
+
+def test_what_is_starting_or_stopping_is_not_short_of_workers():
+    assert codes(was_ready=False, short_for_s=60.0, zygote={"pid": None}, maintenance={"pid": None}) == []
+    assert codes(is_stopping=True, short_for_s=60.0, zygote={"pid": None}, maintenance={"pid": None}) == []
+    assert state_of(make_facts(is_stopping=True), []) == "stopping"
+    assert state_of(make_facts(was_ready=False), []) == "starting"
+    assert state_of(make_facts(is_failed=True), []) == "failed"
+
+
+def test_the_object_follows_the_published_schema():
+    jsonschema = pytest.importorskip("jsonschema")
+    schema = json.loads(Path("docs/status.schema.json").read_text())
+    facts = make_facts(database_down_s=31.0)
+    found = problems(facts)
+    since: dict[Problem, str] = dict.fromkeys(found, "2026-11-21T12:02:40Z")
+    jsonschema.validate(as_json(facts, found, since), schema)
