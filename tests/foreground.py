@@ -45,7 +45,7 @@ class Foreground:
                 command, env=self.environment(), cwd=self.directory, stdout=log, stderr=log, stdin=subprocess.DEVNULL
             )
         if is_awaited:
-            wait_until(lambda: "found:" in self.log or self.is_over, SLOW_MACHINE, f"the start; log:\n{self.log}")
+            self.wait_until(lambda: "found:" in self.log or self.is_over, what="the start")
             assert not self.is_over, self.log
         return self
 
@@ -79,12 +79,17 @@ class Foreground:
 
     def ended(self, within: float = SLOW_MACHINE) -> int:
         """Wait until it is over; return its exit code, negative for a signal."""
-        try:
-            wait_until(lambda: self.is_over, within, "the end")
-        except AssertionError as error:
-            raise AssertionError(f"{error}; log:\n{self.log}") from None
+        self.wait_until(lambda: self.is_over, within, "the end")
         assert self.process is not None
         return self.process.returncode
+
+    def wait_until(self, condition: Callable[[], object], within: float = SLOW_MACHINE, what: str = "") -> None:
+        """Wait for a condition; a failure shows the log as it is then."""
+        try:
+            wait_until(condition, within, what)
+        except AssertionError as error:
+            code = None if self.process is None else self.process.poll()
+            raise AssertionError(f"{error}; exit code {code}; log:\n{self.log}") from None
 
     def ledger(self, event: str | None = None) -> list[dict[str, Any]]:
         """Return what tasks wrote down."""
@@ -95,7 +100,7 @@ class Foreground:
 
     def wait_for(self, event: str, times: int = 1, within: float = SLOW_MACHINE) -> dict[str, Any]:
         """Wait until tasks have written an event down so often; return the last of them."""
-        wait_until(lambda: len(self.ledger(event)) >= times, within, f"{event} × {times}; log:\n{self.log}")
+        self.wait_until(lambda: len(self.ledger(event)) >= times, within, f"{event} × {times}")
         return self.ledger(event)[times - 1]
 
 

@@ -10,10 +10,9 @@ import pytest
 from django.db import connection
 
 from bgtasks.models import CompletedTask, Status, Task, TaskAttempt, WorkerProcess
-from tests.foreground import SLOW_MACHINE, foregrounds
+from tests.foreground import foregrounds
 from tests.lifecycle import tasks
 from tests.project import tasks as project_tasks
-from tests.waiting import wait_until
 
 pytestmark = pytest.mark.processes
 
@@ -33,7 +32,7 @@ def is_done(task) -> bool:
 def test_f06_what_ends_other_processes_is_a_failed_attempt_here(make, kind):
     task, after = tasks.leave.enqueue(kind), tasks.quick.enqueue(1)
     process = make().start()
-    wait_until(lambda: is_done(after), SLOW_MACHINE)
+    process.wait_until(lambda: is_done(after))
     task.refresh_from_db()
     assert (task.status, task.attempts, task.crashes) == (Status.SCHEDULED, 1, 0)
     assert kind.replace("sys.exit", "SystemExit") in task.last_error
@@ -48,7 +47,7 @@ def test_f13_a_hanging_task_is_interrupted_in_time_and_the_worker_lives_on(make)
     interrupted = process.wait_for("interrupted")
     assert interrupted["error"] == "TaskTimeout"
     assert 2 <= interrupted["at"] - started["at"] + 0.1 < 4  # the promise: ± 1 s; the machine is allowed another
-    wait_until(lambda: is_done(after), SLOW_MACHINE)
+    process.wait_until(lambda: is_done(after))
     task.refresh_from_db()
     assert (task.attempts, task.crashes) == (1, 0)
     assert TaskAttempt.objects.get(task_id=task.id).exception == "bgtasks.exceptions.TaskTimeout"
@@ -102,8 +101,8 @@ def test_f83_another_host_does_not_take_the_task_before_the_lease_ends(make):
     process.ended()
     WorkerProcess.objects.update(host="elsewhere")  # as it looks to every host but its own
     after = tasks.quick.enqueue(1)
-    make().start()
-    wait_until(lambda: is_done(after), SLOW_MACHINE)
+    other = make().start()
+    other.wait_until(lambda: is_done(after))
     task.refresh_from_db()
     assert (task.status, task.attempts, task.crashes) == (Status.RUNNING, 1, 0)
 
@@ -112,8 +111,8 @@ def test_f83_three_deaths_are_poison(make):
     task = tasks.exit_at_once.enqueue(0)
     for _ in range(3):
         make(BACKOFF=0).start(is_awaited=False).ended()
-    make(BACKOFF=0).start()
-    wait_until(lambda: is_done(task), SLOW_MACHINE)
+    process = make(BACKOFF=0).start()
+    process.wait_until(lambda: is_done(task))
     completed = CompletedTask.objects.get(id=task.id)
     assert (completed.status, completed.crashes) == (Status.FAILED, 3)
     assert completed.last_error.startswith("poison")
@@ -133,8 +132,8 @@ def test_f25_what_tasks_do_to_the_connection_stays_theirs(make):
         tasks.quick.enqueue(1)
     process = make().start()
     process.wait_for("ran", len(misdeeds))
-    wait_until(lambda: Task.objects.filter(attempts=0).count() == 0, SLOW_MACHINE)
-    wait_until(lambda: not Task.objects.filter(status=Status.RUNNING).exists(), SLOW_MACHINE)
+    process.wait_until(lambda: Task.objects.filter(attempts=0).count() == 0)
+    process.wait_until(lambda: not Task.objects.filter(status=Status.RUNNING).exists())
     assert CompletedTask.objects.filter(task_name=tasks.quick.name).count() == len(misdeeds)
     assert not CompletedTask.objects.filter(task_name="tests.project.tasks.ping").exists()  # of the open transactions
     assert not Task.objects.filter(task_name="tests.project.tasks.ping").exists()
@@ -144,7 +143,7 @@ def test_f25_what_tasks_do_to_the_connection_stays_theirs(make):
 def test_f26_threads_left_behind_do_not_hold_the_process(make):
     task = project_tasks.leave_thread.enqueue()
     process = make().start()
-    wait_until(lambda: is_done(task), SLOW_MACHINE)
+    process.wait_until(lambda: is_done(task))
     process.send(signal.SIGTERM)
     assert process.ended() == 0
     assert process.log.count("left-behind") == 1
@@ -178,7 +177,7 @@ def test_f24_damage_that_cannot_be_put_right_ends_the_process_and_says_so(make):
 def test_f20_a_copy_that_a_task_forked_takes_no_part(make):
     project_tasks.fork_and_return.enqueue()
     process = make().start()
-    wait_until(lambda: CompletedTask.objects.count() == 1, SLOW_MACHINE)
+    process.wait_until(lambda: CompletedTask.objects.count() == 1)
     assert process.wait_for("copy")["exit_code"] == 70
     assert TaskAttempt.objects.count() == 0
 

@@ -53,10 +53,10 @@ class Foreground(Observer):
         )  # fmt: skip
         self.is_executing = False
         self.handlers_before: dict[int, Any] = {}
+        self.listen()
 
     def run(self) -> str:
         """Run tasks until there is a reason to leave; return it. Signal handlers are as before afterwards."""
-        self.listen()
         try:
             return self.worker.run()
         finally:
