@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,17 +38,28 @@ def signal_name(number: int) -> str:
         return f"signal {number}"
 
 
+OF_LATE = 2.0
+"""Seconds for which a rise of the counter explains deaths: of several that were ended at once one is seen first."""
+
+
 class OomCounter:
     """The cgroup's count of processes ended for want of memory; a rise explains a SIGKILL that was not ours."""
 
     def __init__(self, membership: Path = Path("/proc/self/cgroup"), mount: Path = Path("/sys/fs/cgroup")) -> None:
         self._file = _counter_file(membership, mount)
         self._seen = self._read()
+        self._unexplained = 0
+        self._risen_at = 0.0
 
-    def has_risen(self) -> bool:
-        """Tell whether the count has risen since the last look."""
+    def explains_a_kill(self) -> bool:
+        """Tell whether the count has risen of late by a process that no other answer has accounted for."""
         before, self._seen = self._seen, self._read()
-        return self._seen > before
+        if self._seen > before:
+            self._unexplained, self._risen_at = self._seen - before, time.monotonic()
+        if self._unexplained <= 0 or time.monotonic() - self._risen_at > OF_LATE:
+            return False
+        self._unexplained -= 1
+        return True
 
     def _read(self) -> int:
         try:

@@ -46,6 +46,18 @@ def vanished(situation: Situation, child: Child, why: str) -> None:
     conclude(situation, child, Exit(), error=why)
 
 
+def discard(situation: Situation, child: Child) -> None:
+    """Clear away a worker whose end could not be accounted for; its tasks are found by maintenance, or by the lease."""
+    if not child.is_alive:
+        return
+    if child.process is not None:
+        child.process.send_signal(signal.SIGKILL)
+    child.state = State.EXITED
+    slot = situation.slots.slot_of(child)
+    slot.backoff.failed(situation.clock.now())
+    _release(situation, slot, child)
+
+
 def conclude(situation: Situation, child: Child, exit_: Exit, error: str = "") -> None:
     """Account for an ended worker: one log line, one report, one decision about its place."""
     verdict = verdict_on(
@@ -54,7 +66,7 @@ def conclude(situation: Situation, child: Child, exit_: Exit, error: str = "") -
         cause=child.cause,
         has_booted=child.has_booted,
         was_killed=bool(error) or (child.state in (State.KILLING, State.UNKILLABLE) and exit_.signal == signal.SIGKILL),
-        oom=exit_.signal == signal.SIGKILL and situation.oom.has_risen(),
+        oom=exit_.signal == signal.SIGKILL and situation.oom.explains_a_kill(),
     )
     slot = situation.slots.slot_of(child)
     child.enter(State.EXITED, situation.clock.now())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 
 from bgtasksd import journal
 from bgtasksd.children import channel
@@ -99,7 +100,9 @@ def attach(situation: Situation, child: Child, pid: int, pidfd: int | None) -> N
     except ProcessLookupError:
         exits.conclude(situation, child, situation.strays_reaped.pop(pid, Exit()))
         return
-    situation.loop.watch(child.process, Rank.EXIT, lambda: _has_ended(situation, child))
+    situation.loop.watch(
+        child.process, Rank.EXIT, partial(_has_ended, situation, child), partial(exits.discard, situation, child)
+    )
 
 
 def _has_ended(situation: Situation, child: Child) -> None:

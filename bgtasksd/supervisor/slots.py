@@ -41,6 +41,8 @@ class Slot:
             self.successor = None
         if child in self.leaving:
             self.leaving.remove(child)
+        if self.child is None and self.successor is not None:
+            self.child, self.successor = self.successor, None
 
     @property
     def is_ready(self) -> bool:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from bgtasksd.children import channel
 from bgtasksd.scoreboard.board import unnamed_memory
-from bgtasksd.supervisor import hearing, retirement
+from bgtasksd.supervisor import exits, hearing, retirement
 from bgtasksd.supervisor.child import Child, new_worker_id
 from bgtasksd.supervisor.loop import Rank
 from bgtasksd.supervisor.situation import Situation
@@ -72,7 +74,9 @@ class Spawning:
         )
         child.page.assign(slot.number, child.generation, number)
         self._seat(slot, child)
-        situation.loop.watch(ours, Rank.MESSAGE, lambda: hearing.hear_worker(situation, child))
+        situation.loop.watch(
+            ours, Rank.MESSAGE, partial(hearing.hear_worker, situation, child), partial(exits.discard, situation, child)
+        )
         self._ask_zygote(child, theirs)
         situation.tell_workers()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from functools import partial
 
 from bgtasksd.children.process import run_state
@@ -33,15 +32,10 @@ class Watching:
         """Look at every worker."""
         now = self.situation.clock.now()
         for child in self.situation.slots.children():
-            self.situation.loop.guard(partial(self.look_at, child, now), partial(self.rebuild, child))
+            self.situation.loop.guard(partial(self.look_at, child, now), partial(exits.discard, self.situation, child))
         if now - self.looked_at >= LOOK_AT_PROC:
             self.looked_at = now
             self.notice_stopped()
-
-    def rebuild(self, child: Child) -> None:
-        """Replace a worker whose bookkeeping failed."""
-        if child.process is not None:
-            child.process.send_signal(signal.SIGKILL)
 
     def look_at(self, child: Child, now: float) -> None:
         """Bring one worker's state up to date and end what is overdue."""

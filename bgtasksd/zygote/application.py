@@ -13,6 +13,9 @@ import django
 from bgtasksd import journal
 from bgtasksd.children.fork import thread_count
 
+SHARED = ("bgtasksd.zygote.polling", "django.db.models.sql.compiler")
+"""Modules that every worker needs: imported before the fork they are in memory once. By name: they import models."""
+
 
 @dataclass(frozen=True, slots=True)
 class Application:
@@ -32,7 +35,8 @@ def load(root: str) -> Application:
     from bgtasks.discovery import autodiscover
 
     autodiscover()
-    import_module("bgtasksd.zygote.polling")  # forked workers share it; by name: it imports models
+    for name in SHARED:
+        import_module(name)
     return Application(tuple(sorted(registry.names())))
 
 

@@ -140,10 +140,11 @@ def test_the_out_of_memory_counter_is_found_in_both_cgroup_versions(tmp_path):
     events.write_text("low 0\noom 1\noom_kill 1\n")
     (tmp_path / "v2").write_text("0::/app.slice\n")
     counter = OomCounter(tmp_path / "v2", two)
-    assert not counter.has_risen()
-    events.write_text("low 0\noom 2\noom_kill 2\n")
-    assert counter.has_risen()
-    assert not counter.has_risen()
+    assert not counter.explains_a_kill()
+    events.write_text("low 0\noom 2\noom_kill 3\n")
+    assert counter.explains_a_kill()
+    assert counter.explains_a_kill()
+    assert not counter.explains_a_kill()
 
     one = tmp_path / "one" / "memory" / "box"
     one.mkdir(parents=True)
@@ -151,11 +152,11 @@ def test_the_out_of_memory_counter_is_found_in_both_cgroup_versions(tmp_path):
     (tmp_path / "v1").write_text("5:cpu:/\n4:memory:/box\n0::/\n")
     counter = OomCounter(tmp_path / "v1", tmp_path / "one")
     (one / "memory.oom_control").write_text("oom_kill 5\n")
-    assert counter.has_risen()
+    assert counter.explains_a_kill()
 
 
 def test_no_cgroup_counts_nothing(tmp_path):
-    assert not OomCounter(tmp_path / "missing", tmp_path).has_risen()
+    assert not OomCounter(tmp_path / "missing", tmp_path).explains_a_kill()
 
 
 def test_the_start_time_of_a_process_does_not_come_from_the_wall_clock():
