@@ -4,4 +4,3 @@ from bgtasks.worker.loop import Worker
 from bgtasks.worker.observer import Observer
 
 __all__ = ["Observer", "Worker"]
-"""What may be imported from elsewhere."""
