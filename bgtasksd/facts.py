@@ -75,6 +75,7 @@ class Facts:
     """Two thirds of a lease."""
     database: dict[str, Any] = field(default_factory=dict)
     database_down_s: float | None = None
+    is_migrated: bool = True
     is_directory_lost: bool = False
 
 
@@ -108,6 +109,9 @@ def _other_problems(facts: Facts) -> Iterable[Problem]:
     if facts.database_down_s is not None and facts.database_down_s >= LATE:
         text = f"no contact for {facts.database_down_s:.0f} s"
         yield Problem("database_unreachable", "error", facts.database["alias"], text, "python manage.py dbshell")
+    if not facts.is_migrated:
+        text = "tables of bgtasks are missing in the database"
+        yield Problem("migrations_missing", "warning", facts.database["alias"], text, "python manage.py migrate")
     if facts.is_directory_lost:
         text = "lock or control socket were removed under the running daemon"
         yield Problem("runtime_dir_lost", "error", None, text, f"kill -TERM {facts.pid}")

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 UNANSWERED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1)
 """It leaves by order or when the supervisor is gone, never by a signal meant for a whole group."""
 LONGEST_WAIT = 1.0
+OUR_TABLES = "bgtasks_"
+"""What the database's error names when our tables are not there."""
 BURIAL_PATIENCE = 5.0
 """Seconds that another daemon of this host gets to account for its own dead; at our start we do not wait."""
 
@@ -117,6 +119,7 @@ class Duties:
             "turn",
             database_up=report.is_database_up,
             error=report.error[:500],
+            is_migrated=OUR_TABLES not in report.error,
             renewed=report.renewal is not None,
             lost=[_claim(*each) for each in lost],
             cancel=[_claim(task_id, token) for task_id, token, _worker in cancelled],

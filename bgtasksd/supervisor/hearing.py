@@ -52,7 +52,7 @@ def act_on(situation: Situation, child: Child, message: Message) -> None:
     elif kind == "error":
         child.error = str(message.get("text"))
         if not child.has_booted:
-            _application_failed(situation, child.error)
+            _application_failed(situation, message)
     else:
         retirement.ask(situation, child, "damaged")
 
@@ -133,13 +133,13 @@ def hear_zygote(situation: Situation, message: Message, descriptors: list[int]) 
         situation.zygote.expect_replacement()
     elif kind == "error":
         logger.error("the application cannot be loaded:\n%s", message["text"], extra={"event": "application_failed"})
-        _application_failed(situation, str(message["text"]))
+        _application_failed(situation, message)
 
 
-def _application_failed(situation: Situation, text: str) -> None:
+def _application_failed(situation: Situation, message: Message) -> None:
     """Before the first READY nothing but the end makes sense; later it is a failure of the slot."""
     if not situation.was_ready and not situation.error_text:
-        situation.error_text = text
+        situation.error_text, situation.error_code = str(message["text"]), int(message.get("code", 70))
 
 
 def _hand_over_workers(situation: Situation) -> None:

@@ -27,6 +27,8 @@ class Database:
 
     alias: str = "default"
     vendor: str | None = None
+    is_migrated: bool = True
+    """False: our tables are missing there."""
     is_reachable: bool | None = None
     """None: not yet known."""
     contact_at: float | None = None

@@ -63,11 +63,12 @@ def _note_database(situation: Situation, message: Message, now: float) -> None:
         database.down_since = now
     if database.is_reachable is not is_up:
         if not is_up:
-            logger.warning("database %s not reachable: %s", database.alias, message.get("error", ""))
+            hint = "" if message["is_migrated"] else ". Run: python manage.py migrate"
+            logger.warning("database %s not reachable: %s%s", database.alias, message["error"], hint)
         elif database.is_reachable is False:
             logger.info("database %s reachable again", database.alias)
             _excuse_workers(situation, now)
-    database.is_reachable = is_up
+    database.is_reachable, database.is_migrated = is_up, bool(message["is_migrated"])
 
 
 def _excuse_workers(situation: Situation, now: float) -> None:

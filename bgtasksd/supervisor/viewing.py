@@ -107,6 +107,7 @@ class Viewing:
                 "last_contact_s": self._age(database.contact_at),
             },
             database_down_s=self._age(database.down_since),
+            is_migrated=database.is_migrated,
             is_directory_lost=self.is_directory_lost,
         )
 

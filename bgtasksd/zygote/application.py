@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import gc
 import sys
+import traceback
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
 import django
+from django.db import connections
 
 from bgtasksd import journal
+from bgtasksd.children.channel import LARGEST
 from bgtasksd.children.fork import thread_count
 
 SHARED = ("bgtasksd.zygote.polling", "django.db.models.sql.compiler")
 """Modules that every worker needs: imported before the fork they are in memory once. By name: they import models."""
+
+
+EXIT_SOFTWARE, EXIT_CONFIGURATION = 70, 78
+
+
+class Refused(Exception):
+    """The application is there, and its settings or tasks cannot work; the message says what to change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +45,27 @@ def load(root: str) -> Application:
     from bgtasks.discovery import autodiscover
 
     autodiscover()
+    _refuse_what_cannot_work()
     for name in SHARED:
         import_module(name)
     return Application(tuple(sorted(registry.names())))
+
+
+def failure(error: BaseException) -> dict[str, Any]:
+    """Return what the supervisor is told of an application that cannot be loaded."""
+    if isinstance(error, Refused):
+        return {"text": str(error), "code": EXIT_CONFIGURATION}
+    return {"text": "".join(traceback.format_exception(error))[-LARGEST // 4 :], "code": EXIT_SOFTWARE}
+
+
+def _refuse_what_cannot_work() -> None:
+    """Run the system checks. Raises Refused with the errors for which no worker may start."""
+    from bgtasks.checks import refusals  # imports models
+
+    found = refusals()
+    connections.close_all()  # some look at the database
+    if found:
+        raise Refused("\n".join(str(message) for message in found))
 
 
 def unsafe_to_fork() -> list[str]:
@@ -61,8 +89,6 @@ def _other_threads() -> list[Any]:
 
 
 def _open_connections() -> list[str]:
-    from django.db import connections
-
     return [f"database connection {each.alias}" for each in connections.all() if each.connection is not None]
 
 

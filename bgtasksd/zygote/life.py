@@ -8,7 +8,6 @@ import random
 import signal
 import sys
 import time
-import traceback
 
 from bgtasksd import journal
 from bgtasksd.children import channel
@@ -79,20 +78,20 @@ def title(text: str) -> None:
 def work(birth: Birth, options: Options, line: Line, *, loaded: bool) -> int:
     """Load the application if that is still to be done, and run the polling loop until it ends."""
     # only now: with `preload` none this is where Django is imported
-    try:
-        from bgtasksd.zygote import application
+    from bgtasksd.zygote import application
 
+    try:
         tasks = None if loaded else list(application.load(options.root).tasks)
         from bgtasksd.zygote.polling import make_polling
 
         polling = make_polling(birth, options, line)
-    except BaseException:  # noqa: BLE001 - also a SystemExit in somebody's settings
-        line.send("error", text=traceback.format_exc()[-channel.LARGEST // 4 :])
+    except BaseException as error:  # noqa: BLE001 - also a SystemExit in somebody's settings
+        line.send("error", **application.failure(error))
         return EXIT_SOFTWARE
     line.send("booted", tasks=tasks[:1000] if tasks else None, at=time.monotonic())
     try:
         line.send("bye", reason=polling.run())
-    except BaseException:  # noqa: BLE001 - whatever it is: this worker has failed
-        line.send("error", text=traceback.format_exc()[-channel.LARGEST // 4 :])
+    except BaseException as error:  # noqa: BLE001 - whatever it is: this worker has failed
+        line.send("error", **application.failure(error))
         return EXIT_SOFTWARE
     return 0

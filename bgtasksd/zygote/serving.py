@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import selectors
 import signal
-import traceback
 from typing import Any
 
 from bgtasksd import journal
@@ -38,8 +37,8 @@ def serve(line: Channel, *, options: Options, mask: Mask, dump: int, preload: bo
     journal.continue_in_child()
     try:
         loaded = application.load(options.root) if preload else None
-    except BaseException:  # noqa: BLE001 - also a SystemExit in somebody's settings
-        line.send("error", text=traceback.format_exc()[-channel.LARGEST // 4 :])
+    except BaseException as error:  # noqa: BLE001 - also a SystemExit in somebody's settings
+        line.send("error", **application.failure(error))
         return 70
     unsafe = application.unsafe_to_fork() if preload else []
     if unsafe:

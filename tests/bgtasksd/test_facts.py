@@ -59,6 +59,7 @@ def test_a_healthy_daemon_has_no_problem_and_is_running():
         ({"maintenance": {"pid": 1, "last_renewal_s": 41.0}}, "renewal_late"),
         ({"maintenance": {"pid": 1, "last_renewal_s": None}}, "renewal_late"),
         ({"database_down_s": 31.0}, "database_unreachable"),
+        ({"is_migrated": False}, "migrations_missing"),
         ({"is_directory_lost": True}, "runtime_dir_lost"),
         ({"zygote": {"pid": None}}, "zygote_down"),
         ({"figures_age_s": 61.0}, "figures_stale"),

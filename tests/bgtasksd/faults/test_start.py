@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
 
 from bgtasks.models import CompletedTask
 from tests.lifecycle import tasks
+from tests.settings import VENDOR
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.processes
@@ -60,6 +63,20 @@ def test_an_application_that_cannot_be_imported_ends_the_start_with_70_and_the_t
     wait_until(daemon.is_swept, within=10)
 
 
+def test_an_application_that_the_system_checks_refuse_is_not_started(make_daemon):
+    daemon = make_daemon(workers=1)
+    (daemon.directory / "doubled.py").write_text(
+        "from bgtasks import background\n"
+        "@background(name='same')\ndef one(): pass\n"
+        "@background(name='same')\ndef two(): pass\n"
+    )
+    change_settings(daemon, "BGTASKS['TASK_MODULES'] = ['doubled']")
+    daemon.start(is_awaited=False)
+    assert daemon.wait_for_end() == 78
+    assert daemon.log_lines("bgtasks.E00.")
+    assert not daemon.log_lines("Traceback")
+
+
 def test_f34_a_memory_limit_below_a_fresh_worker_is_refused_with_both_numbers(make_daemon):
     daemon = make_daemon(workers=2)
     daemon.start("--max-memory", "1M", is_awaited=False)
@@ -73,3 +90,16 @@ def test_a_second_start_of_the_instance_is_refused_and_says_by_whom(make_daemon)
     assert second.returncode == 73
     assert str(daemon.pid) in second.stderr
     daemon.assert_converged()
+
+
+@pytest.mark.skipif(VENDOR != "sqlite", reason="an empty database is made of a file")
+def test_missing_tables_are_named_with_the_command_and_the_daemon_goes_on_when_they_are_there(make_daemon, tmp_path):
+    daemon = make_daemon(workers=1)
+    change_settings(daemon, f"DATABASES['default']['NAME'] = {str(tmp_path / 'empty.sqlite3')!r}")
+    daemon.start(is_awaited=False)
+    wait_until(lambda: daemon.log_lines("Run: python manage.py migrate"), within=20)
+    wait_until(lambda: "migrations_missing" in {each["code"] for each in daemon.status()["problems"]}, within=20)
+    migrate = [sys.executable, "-m", "django", "migrate"]
+    subprocess.run(migrate, env=daemon.environment(), cwd=daemon.directory, check=True, capture_output=True)
+    wait_until(lambda: daemon.is_ready, within=20)
+    assert daemon.status()["problems"] == []
