@@ -38,6 +38,8 @@ taken AS (
     RETURNING {names(LIVE)})
 """
 # The head of each queue, merged. Only what is taken gets locked: whoever looks at the same time finds the rest.
+# The rows seen are locked one after the other, by id: a join, or `status = 1` as the partial index has it, let old
+# statistics choose a scan of all ready rows (7 ms of 12,000).
 CHOSEN = """
 seen AS MATERIALIZED (
     SELECT head.* FROM ({queues}) AS served CROSS JOIN LATERAL (
@@ -46,8 +48,9 @@ seen AS MATERIALIZED (
         ORDER BY claim_order, run_at, id LIMIT %(look)s {lock_seen}
     ) AS head ORDER BY claim_order, run_at, id LIMIT %(look)s
 ), chosen AS (
-    SELECT task.id FROM bgtasks_task AS task JOIN seen USING (id) WHERE task.status = 1
-    ORDER BY seen.claim_order, seen.run_at, seen.id LIMIT %(want)s FOR NO KEY UPDATE OF task SKIP LOCKED)
+    SELECT task.id FROM seen CROSS JOIN LATERAL (
+        SELECT id FROM bgtasks_task WHERE id = seen.id AND status + 0 = 1 FOR NO KEY UPDATE SKIP LOCKED
+    ) AS task LIMIT %(want)s)
 """
 MARGIN = 8
 """Rows looked at beyond those wanted: what others are taking right now. If they take all, the heads are locked."""

@@ -66,6 +66,8 @@ def _postgresql(text: str) -> None:
     lateral = text[text.index("bgtasks_task_ready") :]
     before = text[: text.index("bgtasks_task_ready")].splitlines()[-2:]
     assert "Seq Scan on bgtasks_task" not in text, text
+    assert "Bitmap Index Scan on bgtasks_task_ready" not in text, text
+    assert not any(join in text for join in ("Hash Join", "Merge Join")), text
     assert not any("Sort" in line for line in before), text
     assert "Index Cond" in lateral, text
 
