@@ -12,7 +12,7 @@ from bgtasksd.cli.status import where
 from bgtasksd.cli.values import WrongValue
 from bgtasksd.directory import UnfitDirectory
 from bgtasksd.lock import is_held
-from bgtasksd.status import NOT_RUNNING, USAGE, Connection, NoAnswer, Refused, look
+from bgtasksd.status import NOT_RUNNING, PATIENCE, USAGE, Connection, NoAnswer, Refused, look
 
 NOT_IN_TIME = 1
 
@@ -32,20 +32,23 @@ def run(typed: argparse.Namespace) -> int:
         )
     try:
         return _stop(sight.directory, typed)
-    except (OSError, NoAnswer, Refused, KeyError, ValueError) as error:
+    except (Refused, KeyError, ValueError) as error:
         fix = f"kill -QUIT {sight.pid}" if sight.pid else None
         return fail(NOT_IN_TIME, "no_answer", f"the daemon did not take the stop: {error}", fix, is_json=typed.json)
 
 
 def _stop(directory: Path, typed: argparse.Namespace) -> int:
     began = time.monotonic()
-    with Connection(directory) as connection:
-        accepted = connection.ask("stop", now=typed.now)
-        if not (typed.json or typed.quiet):
-            complain(_going(accepted))
-        connection.be_patient(typed.timeout)
-        given_back = _last_words(connection)
-    left = None if typed.timeout is None else typed.timeout - (time.monotonic() - began)
+    given_back = None
+    patience = typed.timeout
+    try:
+        given_back = _ask_and_listen(directory, typed)
+    except (OSError, NoAnswer) as error:
+        # it may be ending already, by somebody else's order; then its lock is free in a moment
+        patience = PATIENCE if patience is None else patience
+        if not _wait_for_lock(directory, patience):
+            raise Refused(str(error)) from error
+    left = None if patience is None else patience - (time.monotonic() - began)
     is_stopped = _wait_for_lock(directory, left)
     took = time.monotonic() - began
     if typed.json:
@@ -53,6 +56,16 @@ def _stop(directory: Path, typed: argparse.Namespace) -> int:
     elif not typed.quiet:
         _tell(took, given_back, is_stopped=is_stopped)
     return 0 if is_stopped else NOT_IN_TIME
+
+
+def _ask_and_listen(directory: Path, typed: argparse.Namespace) -> int | None:
+    """Give the order and wait for the daemon's last words; return how many tasks it gave back, if it says so."""
+    with Connection(directory) as connection:
+        accepted = connection.ask("stop", now=typed.now)
+        if not (typed.json or typed.quiet):
+            complain(_going(accepted))
+        connection.be_patient(typed.timeout)
+        return _last_words(connection)
 
 
 def _going(accepted: dict[str, Any]) -> str:

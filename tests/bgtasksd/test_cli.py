@@ -417,6 +417,21 @@ def test_stop_waits_for_the_end_and_says_so(project, run) -> None:
     assert answers[0].stdout.endswith(" s, 1 task given back\n")
 
 
+def test_a_daemon_that_ends_before_the_order_reaches_it_is_stopped(project, run) -> None:
+    (project / "run").mkdir()
+
+    def answer_and_go(request: dict[str, Any]) -> dict[str, Any]:
+        loop.todo.put(loop.server.close)  # somebody else's stop is a little ahead
+        loop.is_over = True
+        return status_facts()
+
+    with served(project / "run", {"status": answer_and_go}) as loop:
+        ended = subprocess.Popen([sys.executable, "-m", "bgtasksd", "--runtime-dir", str(project / "run"), "stop"])
+        while not loop.is_over:
+            time.sleep(0.01)
+    assert ended.wait(60) == 0
+
+
 def test_stop_gives_up_after_its_timeout(project, run) -> None:
     (project / "run").mkdir()
     answer = {"workers": 1, "running": 1, "drain_timeout": 60.0}

@@ -101,7 +101,7 @@ def test_stop_gives_up_at_its_timeout_and_the_daemon_goes_on_stopping(make_daemo
     assert daemon.wait_for_end() == 0
 
 
-def test_a_hundred_stops_at_once_are_one(make_daemon):
+def test_ten_stops_at_once_are_one(make_daemon):
     daemon = make_daemon(workers=1).start()
     command = [sys.executable, "-m", "bgtasksd", "--runtime-dir", str(daemon.runtime), "stop", "-q"]
     stops = [subprocess.Popen(command, env=daemon.environment()) for _ in range(10)]
