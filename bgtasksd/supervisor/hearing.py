@@ -140,6 +140,7 @@ def _application_failed(situation: Situation, message: Message) -> None:
     """Before the first READY nothing but the end makes sense; later it is a failure of the slot."""
     if not situation.was_ready and not situation.error_text:
         situation.error_text, situation.error_code = str(message["text"]), int(message.get("code", 70))
+        situation.zygote.is_wanted, situation.zygote.is_leaving = False, True
 
 
 def _hand_over_workers(situation: Situation) -> None:

@@ -81,7 +81,7 @@ class Supervisor:
         try:
             while not self.stopping.is_over:
                 self.situation.loop.turn()
-                self.control.disconnect_stuck()
+                self.situation.loop.guard(self.control.disconnect_stuck)
         except LoopBroken:
             logger.critical("the supervisor gives up", exc_info=True)
             return EXIT_SOFTWARE
