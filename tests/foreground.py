@@ -42,7 +42,13 @@ class Foreground:
         command = [sys.executable, "-W", "always", "-m", "django", "process_tasks", "--sleep", str(sleep), *options]
         with self.log_file.open("ab") as log:
             self.process = subprocess.Popen(
-                command, env=self.environment(), cwd=self.directory, stdout=log, stderr=log, stdin=subprocess.DEVNULL
+                command,
+                env=self.environment(),
+                cwd=self.directory,
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                process_group=0,  # so that none of it outlives the test
             )
         if is_awaited:
             self.wait_until(lambda: "found:" in self.log or self.is_over, what="the start")
@@ -118,6 +124,6 @@ def foregrounds(directory: Path, database_name: str) -> Iterator[Callable[..., F
     finally:
         for one in made:
             if one.process is not None:
-                if not one.is_over:
-                    one.send(signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(one.process.pid, signal.SIGKILL)
                 one.process.wait()
