@@ -72,6 +72,8 @@ class Child:
     interrupted_sequence: int = 0
     limit: str = ""
     """The limit it has reached: it asks to leave."""
+    asked_at: float = 0.0
+    """When it asked."""
     draining_for: str = ""
     """Why it was told to leave."""
     bye: str = ""

@@ -9,7 +9,8 @@ from bgtasksd.supervisor.states import ENDING, State
 
 def ask(situation: Situation, child: Child, reason: str) -> None:
     """Note that a worker has reached a limit; it goes on, or waits, until it is let go."""
-    child.limit = child.limit or reason
+    if not child.limit:
+        child.limit, child.asked_at = reason, situation.clock.now()
     let_go(situation)
 
 
@@ -19,20 +20,24 @@ def places(count: int) -> int:
 
 
 def let_go(situation: Situation) -> None:
-    """Let as many leave as the gate admits; with a single slot only when the replacement stands ready."""
+    """Let as many leave as the gate admits, first who asked first: the young must not keep the old from leaving."""
     if situation.is_stopping:
         return
     slots = situation.slots
     free = places(len(slots)) - sum(slot.is_retiring for slot in slots)
-    for slot in slots:
-        child = slot.child
-        if child is None or not child.limit or child.draining_for or child.state in ENDING or free <= 0:
-            continue
-        if len(slots) == 1 and not (slot.successor and slot.successor.has_booted):
-            continue  # the replacement boots first
-        free -= 1
-        slot.is_retiring = True
+    asking = [slot.child for slot in slots if slot.child is not None and _may_leave(situation, slot.child)]
+    for child in sorted(asking, key=lambda child: child.asked_at)[: max(0, free)]:
+        slots.slot_of(child).is_retiring = True
         _retire(situation, child)
+
+
+def _may_leave(situation: Situation, child: Child) -> bool:
+    if not child.limit or child.draining_for or child.state in ENDING:
+        return False
+    if len(situation.slots) > 1:
+        return True
+    successor = situation.slots.slot_of(child).successor
+    return successor is not None and successor.has_booted  # of an only worker the replacement boots first
 
 
 def wants_successor(situation: Situation) -> bool:
