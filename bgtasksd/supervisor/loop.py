@@ -112,10 +112,11 @@ class Loop:
         """Wait for events, act on them in their order, then run the duties."""
         timeout = self._timeout()
         events = self.selector.select(timeout)
-        self._leave_gap_out(timeout)
+        self._leave_gap_out(timeout)  # and again before every duty: one may look at deadlines right after a stop
         for key, mask in sorted(events, key=_rank):
             self._act_on(key, mask)
         for duty in self.duties:
+            self._leave_gap_out(0.0)
             self.guard(duty.run)
         self.turns += 1
 

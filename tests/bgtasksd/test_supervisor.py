@@ -224,3 +224,23 @@ def test_signals_wake_the_loop_and_arrive_as_a_set(loop):
             if handler is not signal.getsignal(number):
                 signal.signal(number, handler)
     assert heard == [{signal.SIGHUP, signal.SIGUSR1}]
+
+
+def test_a_gap_is_left_out_wherever_in_a_turn_it_falls(loop, monkeypatch):
+    seen, skipped = [], []
+    loop.on_gap = skipped.append
+    loop.longest_wait = 0.0
+    moments = iter([100.0, 100.0, 107.0, 107.0])  # a stop of seven seconds right before the second duty
+
+    class Looking(Recorder):
+        def run(self):
+            seen.append(loop.clock.now())
+
+    loop.duties += [Looking([], "first"), Looking([], "second")]
+    loop._checked_at = 100.0
+    before = loop.clock.skipped
+    monkeypatch.setattr("bgtasksd.supervisor.loop.time.monotonic", lambda: next(moments, 107.0))
+    loop.turn()
+    assert skipped
+    assert skipped[0] == pytest.approx(7.0)
+    assert loop.clock.skipped - before == pytest.approx(7.0)
