@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from django.core.management import call_command
@@ -16,13 +14,8 @@ from tests.settings import VENDOR
 MANAGE = [sys.executable, "-W", "always", "-m", "django"]
 
 
-def manage(*arguments: str, auto_field: str = "") -> subprocess.CompletedProcess[str]:
+def manage(environment: dict[str, str], *arguments: str, auto_field: str = "") -> subprocess.CompletedProcess[str]:
     """Run a management command in a process of its own, under a settings module with that DEFAULT_AUTO_FIELD."""
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(Path(__file__).parents[2]),
-        "DJANGO_SETTINGS_MODULE": "tests.settings",
-    }
     code = (
         "import sys; from django.conf import settings; from django.core.management import execute_from_command_line\n"
         f"settings.DEFAULT_AUTO_FIELD = {auto_field!r}\n"
@@ -35,8 +28,10 @@ def manage(*arguments: str, auto_field: str = "") -> subprocess.CompletedProcess
 
 
 @pytest.mark.parametrize("auto_field", ["", "django.db.models.AutoField", "django.db.models.SmallAutoField"])
-def test_no_migration_is_missing_whatever_the_default_auto_field(auto_field: str) -> None:
-    done = manage("makemigrations", "bgtasks", "--check", "--dry-run", auto_field=auto_field)
+def test_no_migration_is_missing_whatever_the_default_auto_field(
+    auto_field: str, child_environment: dict[str, str]
+) -> None:
+    done = manage(child_environment, "makemigrations", "bgtasks", "--check", "--dry-run", auto_field=auto_field)
     assert (done.returncode, done.stdout.strip()) == (0, "No changes detected in app 'bgtasks'")
     assert "bgtasks" not in done.stderr
 
