@@ -129,6 +129,10 @@ class Engine(ABC):
         cursor.execute(sql, {**self.clock(), **parameters})
         return cursor
 
+    def is_deadlock(self, error: Exception) -> bool:
+        """Return whether the database undid a whole transaction because it was in the way of another one."""
+        return False
+
     def listed(self, prefix: str, values: Sequence[Any]) -> tuple[str, dict[str, Any]]:
         """Return `(%(x0)s, %(x1)s)` and its parameters, for an IN; of nothing: a list that nothing is in."""
         parameters = {f"{prefix}{at}": value for at, value in enumerate(values)}

@@ -88,6 +88,9 @@ class MySQL(Engine):
         with super().transaction() as cursor:
             yield cursor
 
+    def is_deadlock(self, error: Exception) -> bool:
+        return isinstance(error, OperationalError) and error.args[:1] == (DEADLOCK,)
+
     def insert(self, row: Row, run_at: datetime | None) -> Row | None:
         returning = self.connection.features.can_return_columns_from_insert
         sql = INSERT.format(now=self.now) + (f" RETURNING {INSERTED}" if returning else "")
@@ -110,7 +113,7 @@ class MySQL(Engine):
                 return False
             except OperationalError as error:
                 # Two inserts of one key can deadlock; inside a transaction that is the caller's to repeat.
-                if last or error.args[0] != DEADLOCK or self.connection.in_atomic_block:
+                if last or not self.is_deadlock(error) or self.connection.in_atomic_block:
                     raise
             else:
                 return True

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from django.db import OperationalError
+
 from bgtasks.queue.doubts import Doubts
 from bgtasks.queue.engine import Ended, Engine, Row
 from bgtasks.queue.engines import engine
 from bgtasks.queue.rows import claim_of, in_claim_order, new_token
 from bgtasks.queue.settling import ENDINGS, Settled, lost_of, settle_all
 from bgtasks.queue.types import Claim, Holder, Outcome, Result, Turn
+
+TRIES = 3
+"""Of a turn that others were in the way of: a deadlock undoes it whole, and it can begin anew at once."""
 
 _doubts = Doubts()
 
@@ -23,14 +28,25 @@ def turn(outcomes: Sequence[Outcome], want: int, holder: Holder) -> Turn:
     db = engine()
     token = new_token()
     try:
-        found, turned = _in_a_statement(db, outcomes, want, holder, token) or _in_a_transaction(
-            db, outcomes, want, holder, token
-        )
+        found, turned = _tried(db, outcomes, want, holder, token)
     except BaseException:
         _doubts.add(holder, token, outcomes)
         raise
     _doubts.resolve(holder, found, outcomes)
     return turned
+
+
+def _tried(db: Engine, outcomes: Sequence[Outcome], want: int, holder: Holder, token: int) -> tuple[list[Claim], Turn]:
+    tries = 1
+    while True:
+        try:
+            return _in_a_statement(db, outcomes, want, holder, token) or _in_a_transaction(
+                db, outcomes, want, holder, token
+            )
+        except OperationalError as error:
+            if tries == TRIES or not db.is_deadlock(error):
+                raise
+            tries += 1
 
 
 def _in_a_transaction(
