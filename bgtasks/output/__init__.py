@@ -2,7 +2,7 @@
 
 from bgtasks.output.folding import FoldingHandler, Folds, attach_if_silent, flush_folded
 from bgtasks.output.formatters import JournalFormatter, JsonFormatter, LineFormatter, formatter
-from bgtasks.output.terminal import format_count, paint, table, wants_colour
+from bgtasks.output.terminal import format_count, one_line, paint, table, wants_colour
 
 __all__ = [
     "FoldingHandler",
@@ -14,6 +14,7 @@ __all__ = [
     "flush_folded",
     "format_count",
     "formatter",
+    "one_line",
     "paint",
     "table",
     "wants_colour",

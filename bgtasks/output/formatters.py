@@ -166,10 +166,18 @@ def _why(record: logging.LogRecord, facts: _Facts) -> str:
 def _error_line(record: logging.LogRecord) -> str:
     error = record.exc_info[1] if record.exc_info else None
     if error is not None:
-        message = one_line(str(error))
+        message = one_line(_text(error))
         return f"{type(error).__name__}: {message[:200]}" if message else type(error).__name__
     lines = (record.exc_text or "").strip().splitlines()
     return one_line(lines[-1])[:200] if lines else ""
+
+
+def _text(error: BaseException) -> str:
+    """Return an exception's own text; one that raises even here costs its line nothing else."""
+    try:
+        return str(error)
+    except BaseException:  # noqa: BLE001 - SystemExit from a __str__ would end the worker that logs it
+        return "<exception str() failed>"
 
 
 def _below(record: logging.LogRecord) -> list[str]:

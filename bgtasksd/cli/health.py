@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from bgtasks.output import format_count, paint
+from bgtasks.output import format_count, one_line, paint
 from bgtasks.units import format_duration
 from bgtasksd.status import UP, Sight
 
@@ -74,14 +74,15 @@ def _queues(facts: Facts) -> str:
 
 
 def _queue(queue: Facts, cap: int) -> str:
+    name = one_line(queue["name"])
     if queue["paused"]:
-        return f"{queue['name']}  PAUSED{_pause(queue['pause'] or {})}"
+        return f"{name}  PAUSED{_pause(queue['pause'] or {})}"
     oldest = "" if queue["oldest_ready_age_s"] is None else f", oldest {short(queue['oldest_ready_age_s'])}"
-    return f"{queue['name']}  {format_count(queue['ready'], cap)} ready{oldest}"
+    return f"{name}  {format_count(queue['ready'], cap)} ready{oldest}"
 
 
 def _pause(pause: Facts) -> str:
-    by = f" by {pause['by']}" if pause.get("by") else ""
+    by = f" by {one_line(pause['by'])}" if pause.get("by") else ""
     if not pause.get("since"):
         return by
     since = datetime.fromisoformat(pause["since"])
@@ -106,7 +107,7 @@ def _problem(problem: Facts, *, colour: bool) -> str:
     is_error = problem["severity"] == "error"
     mark = paint("✗" if is_error else "!", "red" if is_error else "yellow", enabled=colour)
     subject = f"{problem['subject']}: " if problem["subject"] else ""
-    return _with_fix(f"  {mark} {subject}{problem['message']}", problem["fix"])
+    return _with_fix(f"  {mark} {one_line(subject + problem['message'])}", problem["fix"])
 
 
 def _with_fix(text: str, fix: str | None) -> str:

@@ -67,6 +67,17 @@ def test_nobody_else_s_text_can_move_the_cursor_or_forge_a_line() -> None:
     assert "\x1b" not in line(record("evil \x1b]0;title\x07"))
 
 
+@pytest.mark.parametrize("raised", [ValueError, SystemExit])
+def test_an_error_without_a_text_of_its_own_has_its_line_all_the_same(raised: type[BaseException]) -> None:
+    class MuteError(Exception):
+        def __str__(self) -> str:
+            raise raised
+
+    assert "MuteError: <exception str() failed>   attempt 1" in line(task("failed", error=MuteError())).split("\n")[0]
+    told = json.loads(JsonFormatter().format(task("failed", error=MuteError())))
+    assert told["error"] == "MuteError: <exception str() failed>"
+
+
 def test_an_endless_message_is_cut_in_the_middle() -> None:
     text = line(task("failed", error=ValueError("x" * 1_000_000)))
     assert len(text) < 50_000

@@ -305,6 +305,16 @@ def test_status_as_text() -> None:
     ]
 
 
+def test_the_names_of_queues_cannot_move_the_cursor_or_break_the_line() -> None:
+    facts = status_facts()
+    facts["queues"][0]["name"] = "a\nb\x1b[2J"
+    facts["queues"][2]["pause"]["by"] = "\x1b]0;ana"
+    facts["problems"][0]["message"] = "waits\x1b[31m\n"
+    text = text_of(Sight("answered", Path("/run/x"), facts))
+    assert "\x1b" not in text
+    assert len(text.split("\n")) == 6
+
+
 def test_status_of_a_daemon_that_knows_little_yet() -> None:
     facts = {
         **blank("default", "starting"),
