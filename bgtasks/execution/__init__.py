@@ -3,13 +3,14 @@
 from bgtasks.execution.body import EXIT_OF_A_COPY, interrupt
 from bgtasks.execution.connections import close_connections, tidy_connections
 from bgtasks.execution.outcomes import OWN_FRAMES, outcome_of
-from bgtasks.execution.running import execute, max_attempts, run_time_limit, task_of
+from bgtasks.execution.running import execute, failed, max_attempts, run_time_limit, task_of
 
 __all__ = [
     "EXIT_OF_A_COPY",
     "OWN_FRAMES",
     "close_connections",
     "execute",
+    "failed",
     "interrupt",
     "max_attempts",
     "outcome_of",

@@ -27,7 +27,7 @@ def execute(claim: Claim, sequence: int = 0) -> Outcome:
     try:
         outcome = _run(claim, sequence, started_at)
     except BaseException as error:  # noqa: BLE001 - a signal handler that the task left behind may raise here
-        outcome = _failed(error, claim, started_at)
+        outcome = failed(error, claim, time.monotonic() - started_at)
     return outcome
 
 
@@ -41,7 +41,7 @@ def _run(claim: Claim, sequence: int, started_at: float) -> Outcome:
             return _run_atomically(claim, task, sequence, started_at)
         return _call(claim, task, sequence, started_at)
     except BaseException as error:  # noqa: BLE001 - SystemExit and the like are failures of the task
-        return _failed(error, claim, started_at)
+        return failed(error, claim, time.monotonic() - started_at)
 
 
 def _call(claim: Claim, task: BackgroundTask[..., Any], sequence: int, started_at: float) -> Outcome:
@@ -60,7 +60,8 @@ def _run_atomically(claim: Claim, task: BackgroundTask[..., Any], sequence: int,
         with claims.atomic():
             transaction.on_commit(lambda: committed.append(True), using=claims.alias())
             outcome = _call(claim, task, sequence, started_at)
-            if claims.settle([outcome]):
+            settled = claims.settle([outcome])
+            if settled.lost:
                 # Rolled back, the row may be ours again: an ordinary failure is written if so, and is void otherwise.
                 raise BackgroundTaskError(
                     "the task was taken over or deleted while it ran; its effects are rolled back"
@@ -70,14 +71,13 @@ def _run_atomically(claim: Claim, task: BackgroundTask[..., Any], sequence: int,
             raise
         # Written is written: what failed is something that the task had asked for on commit.
         logger.exception("task=%s name=%s an on_commit function failed", claim.task_id, claim.task_name)
-    return replace(outcome, result=Result.SETTLED)
+    return replace(outcome, result=Result.SETTLED, repetition=settled.repeated.get(claim.task_id))
 
 
-def _failed(error: BaseException, claim: Claim, started_at: float) -> Outcome:
+def failed(error: BaseException, claim: Claim, duration: float) -> Outcome:
     """Decide what a failure means; read settings and decorator as they are now."""
     if isinstance(interruption_behind(error), TaskInterruption):
         close_connections()  # the interrupt may have cut one in the middle of an answer
-    duration = time.monotonic() - started_at
     try:
         task = registry.get(claim.task_name)
         backoff = task.backoff if task is not None and task.backoff is not None else conf.current().backoff

@@ -14,7 +14,7 @@ from bgtasks.queue.engine import Ended, Engine
 from bgtasks.queue.engines import engine
 from bgtasks.queue.repeating import repeat
 from bgtasks.queue.rows import storable
-from bgtasks.queue.types import Claim, Outcome, Result
+from bgtasks.queue.types import Claim, Outcome, Result, Turn
 
 FREE = "claim = NULL, locked_by = NULL, locked_at = NULL, locked_until = NULL"
 GUARD = "id = %(id)s AND claim = %(token)s AND status = 2"
@@ -43,14 +43,14 @@ class Settled:
         self.repeated: dict[int, int] = {}
 
 
-def settle(outcomes: Sequence[Outcome]) -> list[Outcome]:
-    """Write outcomes in the transaction that is open, with a task's own effects; return those whose claim was lost."""
+def settle(outcomes: Sequence[Outcome]) -> Turn:
+    """Write outcomes in the transaction that is open, with a task's own effects; return a turn that claims nothing."""
     db = engine()
     if not db.connection.in_atomic_block:
         raise TransactionManagementError("settle() belongs in the task's transaction; use turn() outside of one")
     with db.connection.cursor() as cursor:
         settled = settle_all(db, cursor, outcomes)
-    return lost_of(outcomes, settled)
+    return Turn([], lost_of(outcomes, settled), settled.repeated, settled.cancelled)
 
 
 def settle_all(db: Engine, cursor: Any, outcomes: Sequence[Outcome]) -> Settled:

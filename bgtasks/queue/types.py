@@ -81,6 +81,8 @@ class Outcome:
     retry_in: float = 0.0
     """Seconds until the next attempt; RETRY only."""
     value: Any = None
+    repetition: int | None = None
+    """Id of its repetition; SETTLED only: for all others the turn knows it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ def announce_outcome(outcome: Outcome, turn: Turn) -> None:
         return
     try:
         _announce(outcome, result)
-        _announce_repetition(turn.repeated.get(outcome.claim.task_id))
+        _announce_repetition(turn.repeated.get(outcome.claim.task_id, outcome.repetition))
     except Error as error:  # the rows to be shown could not be read
         logger.warning("task=%s its signals were not sent: %s", outcome.claim.task_id, error)
 

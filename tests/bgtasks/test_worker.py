@@ -490,6 +490,25 @@ def test_a_repetition_is_announced_as_created(heard):
     assert heard[-1][2]["task"].id == Task.objects.get().id != repeated.id
 
 
+def test_the_repetition_of_an_atomic_task_is_announced_after_the_commit():
+    @background(name="worker.atomic", atomic=True)
+    def atomic():
+        pass
+
+    def receive(sender, task, **facts):
+        seen.append((task.id, connection.in_atomic_block, Task.objects.filter(id=task.id).exists()))
+
+    first, seen = atomic.using(repeat=3600).enqueue(), []
+    signals.task_created.connect(receive, sender=DBTaskRunner)
+    try:
+        make_worker().run()
+    finally:
+        signals.task_created.disconnect(receive, sender=DBTaskRunner)
+    repetition = Task.objects.get()
+    assert repetition.id != first.id
+    assert seen == [(repetition.id, False, True)]
+
+
 def test_a_receiver_that_raises_changes_nothing(caplog):
     def receive(sender, **facts):
         raise RuntimeError("from a receiver")

@@ -180,14 +180,23 @@ def test_settling_in_the_tasks_own_transaction_commits_with_it_or_not_at_all() -
     task = enqueued()
     claimed = claim_one()
     with claims.atomic():
-        assert claims.settle([success(claimed)]) == []
+        assert claims.settle([success(claimed)]).lost == []
         transaction.set_rollback(True)
     assert live(task.id).claim == claimed.token
     with claims.atomic():
-        assert claims.settle([success(claimed)]) == []
+        assert claims.settle([success(claimed)]).lost == []
     assert completed(task.id).status == Status.SUCCESSFUL
     with pytest.raises(transaction.TransactionManagementError):
         claims.settle([success(claimed)])
+
+
+def test_settling_in_the_tasks_own_transaction_tells_the_repetition() -> None:
+    task = enqueued(repeat=60)
+    claimed = claim_one()
+    with claims.atomic():
+        turn = claims.settle([success(claimed)])
+    assert turn.claims == turn.lost == []
+    assert turn.repeated == {task.id: Task.objects.get().id}
 
 
 @pytest.mark.parametrize("text", ["nul \x00 byte", "surrogate \ud800", "𝄞 four bytes", "x" * 300_000])
