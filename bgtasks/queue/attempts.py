@@ -50,7 +50,7 @@ def record_one(  # noqa: PLR0913, a row is a row
         cursor,
         INSERT.format(now=db.now),
         **{**attempt, "started_at": None if started_at is None else db.to_database(started_at)},
-        exception=exception[:255],
+        exception=storable(exception)[:255],
         error=storable(error),
         crashed=crashed,
         announced=announced,

@@ -16,9 +16,10 @@ from bgtasks.environment import Environment
 from bgtasks.execution import EXIT_OF_A_COPY, close_connections, execute, tidy_connections
 from bgtasks.limits import Limits
 from bgtasks.queue import claims
-from bgtasks.queue.types import Claim, Holder, Outcome, Result
+from bgtasks.queue.types import Claim, Holder, Outcome, Result, Turn
 from bgtasks.worker.announcing import announce_outcome, announce_start, announce_the_dead
 from bgtasks.worker.observer import Observer
+from bgtasks.worker.refusals import is_refusal, write_singly
 from bgtasks.worker.registration import knowing, process_of
 from bgtasks.worker.reporting import report_leftovers, report_outcome
 
@@ -97,16 +98,37 @@ class Worker:
             self.register()
             turn = claims.turn(self.outcomes, want, self.holder)
         except Exception as error:  # noqa: BLE001 - whatever it is, outcomes are kept and the worker lives
-            self.note_failure(error)
-            return []
+            return self.turn_was_refused(error)
         self.note_contact()
         settled, self.outcomes = self.outcomes, []
+        return self.conclude(settled, turn)
+
+    def conclude(self, settled: list[Outcome], turn: Turn) -> list[Claim]:
+        """Tell what a turn has settled; return what it has claimed."""
         self.observer.settled(settled)
         self.observer.claimed(turn.claims)
         for outcome in settled:
             report_outcome(outcome, turn, self.holder.name)
             announce_outcome(outcome, turn)
         return turn.claims
+
+    def turn_was_refused(self, error: Exception) -> list[Claim]:
+        """Wait for a database that is away. If it refuses what was to be written, write that one by one, and go on."""
+        if not self.outcomes or not is_refusal(error):
+            self.note_failure(error)
+            return []
+        logger.warning(
+            "database=%s refused a turn, its outcomes are written one by one: %s: %s",
+            claims.alias(), type(error).__name__, error,
+            extra={"event": "turn_refused", "worker": self.holder.name},
+        )  # fmt: skip
+        written = write_singly(self.outcomes, self.holder)
+        self.outcomes = written.left
+        claimed = self.conclude(written.settled, written.turn)
+        if written.error is not None:
+            self.note_failure(written.error)
+            return claimed
+        return claimed or self.turn()
 
     def execute(self, claim: Claim) -> Outcome:
         """Run one claimed task, and clean up behind it. One that cannot be run here goes back untouched."""
