@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from django.core.management import call_command
@@ -289,3 +290,24 @@ def test_dev_starts_anew_after_a_change_and_lets_the_task_finish(make):
     process.wait_until(lambda: CompletedTask.objects.count() == 2)
     process.send(signal.SIGTERM)
     assert process.ended() == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child that its parent has ended")
+def test_dev_leaves_no_child_behind_when_it_is_killed(make):
+    process = make().start("--dev")
+    tasks.nap.enqueue(2, 1)
+    child = process.wait_for("started")["pid"]
+    assert child != process.pid
+    process.send(signal.SIGKILL)
+    assert process.ended() == -signal.SIGKILL
+    process.wait_until(lambda: "left: stopped" in process.log and not is_alive(child))
+    assert process.wait_for("ended")["pid"] == child  # the running task was allowed to finish
+    assert CompletedTask.objects.succeeded().count() == 1
+
+
+def is_alive(pid: int) -> bool:
+    """Say whether a process runs; one that ended and was not reaped yet does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -14,6 +15,7 @@ from django.utils import autoreload
 
 CHANGED = 3
 """The exit code by which a child asks for its successor; Django's."""
+PR_SET_PDEATHSIG = 1
 
 
 def is_the_child() -> bool:
@@ -35,11 +37,31 @@ def run_children() -> int:
     for number in (signal.SIGINT, signal.SIGTSTP):
         signal.signal(number, _do_nothing)  # a terminal sends these to the child itself
     environment = {**os.environ, autoreload.DJANGO_AUTORELOAD_ENV: "true"}
+    leave_with_us = _leaving_with_its_parent()
     while True:
-        child = subprocess.Popen(autoreload.get_child_arguments(), env=environment, close_fds=False)  # noqa: S603
+        child = subprocess.Popen(  # noqa: S603
+            autoreload.get_child_arguments(),
+            env=environment,
+            close_fds=False,
+            preexec_fn=leave_with_us,  # noqa: PLW1509 - there is no other thread here
+        )
         code = child.wait()
         if code != CHANGED:
             return code
+
+
+def _leaving_with_its_parent() -> Callable[[], None] | None:
+    """Return what a child does first so that it drains when this process is killed: nobody would start it anew."""
+    if sys.platform != "linux":
+        return None
+    prctl, parent = ctypes.CDLL(None).prctl, os.getpid()
+
+    def leave_with_us() -> None:
+        prctl(PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
+        if os.getppid() != parent:
+            os._exit(1)
+
+    return leave_with_us
 
 
 def _do_nothing(number: int, frame: object) -> None:
