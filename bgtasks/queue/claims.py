@@ -17,7 +17,7 @@ from bgtasks.queue.leases import renew
 from bgtasks.queue.releasing import reclaim, release
 from bgtasks.queue.settling import give_back, settle
 from bgtasks.queue.turning import turn
-from bgtasks.queue.upkeep import database_now, next_due, prune, stage
+from bgtasks.queue.upkeep import database_now, next_due, prune, prune_orphans, stage
 from bgtasks.queue.verbs import cancel, change_priority, delete_waiting, retry, run_now
 from bgtasks.queue.workers import forget, register, workers_of_this_boot
 
@@ -37,6 +37,7 @@ __all__ = [
     "move_waiting_or_enqueue",
     "next_due",
     "prune",
+    "prune_orphans",
     "reclaim",
     "register",
     "release",

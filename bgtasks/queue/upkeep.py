@@ -6,9 +6,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connections, transaction
+from django.db.models import Exists, OuterRef
 
 from bgtasks import conf
-from bgtasks.models import CompletedTask, Queue, Status, TaskAttempt, WorkerProcess
+from bgtasks.models import CompletedTask, Queue, Status, Task, TaskAttempt, WorkerProcess
 from bgtasks.queue.engine import Engine
 from bgtasks.queue.engines import alias, engine
 from bgtasks.queue.rows import id_list
@@ -75,6 +76,26 @@ def prune(batch: int = BATCH) -> int:
             pruned += _prune(Status[outcome.upper()], now - timedelta(seconds=kept), batch)
     WorkerProcess.objects.using(alias()).filter(last_seen_at__lt=now - SILENT).delete()
     return pruned
+
+
+def prune_orphans(after: int = 0, batch: int = BATCH) -> tuple[int, int]:
+    """Delete old attempts of tasks that are no longer there: somebody has deleted these through the ORM or in SQL.
+
+    Looks at one batch of ids beyond `after`; returns where to go on (0: from the start) and how many were deleted.
+    """
+    ages = [kept for kept in conf.current().keep.values() if kept is not None]
+    if not ages:
+        return 0, 0
+    before = database_now() - timedelta(seconds=max(ages))
+    attempts = TaskAttempt.objects.using(alias())
+    seen = list(attempts.filter(id__gt=after).order_by("id").values_list("id", "finished_at")[:batch])
+    old = [attempt_id for attempt_id, finished_at in seen if finished_at < before]
+    # One statement: a task moves to the history, or back from there, in no time.
+    there = [Exists(model.objects.filter(id=OuterRef("task_id"))) for model in (Task, CompletedTask)]
+    orphans = list(attempts.filter(id__in=old).exclude(there[0] | there[1]).values_list("id", flat=True))
+    attempts.filter(id__in=orphans).delete()
+    goes_on = len(seen) == batch and seen[-1][0] in old[-1:]
+    return (seen[-1][0] if goes_on else 0), len(orphans)
 
 
 def _prune(outcome: Status, before: datetime, batch: int) -> int:

@@ -62,3 +62,31 @@ def test_history_is_pruned_by_outcome_and_age_in_batches(settings: pytest.Fixtur
     assert claims.prune() == 0
     assert set(CompletedTask.objects.values_list("task_name", flat=True)) == {"0", "4", "5"}
     assert set(TaskAttempt.objects.values_list("task_id", flat=True)) == {held[4].task_id, held[5].task_id}
+
+
+def test_attempts_are_pruned_whose_tasks_are_gone_when_they_are_older_than_any_history() -> None:
+    waiting, over, deleted, young = (enqueued(str(number)) for number in range(4))
+    for claimed in claim(4):
+        ends = claimed.task_id == over.id
+        settle(failure(claimed, Result.FAILED if ends else Result.RETRY))
+    TaskAttempt.objects.exclude(task_id=young.id).update(finished_at=ago(86400 * 1000))
+    Task.objects.filter(id__in=[deleted.id, young.id]).delete()
+    assert claims.prune_orphans() == (0, 1)
+    assert set(TaskAttempt.objects.values_list("task_id", flat=True)) == {waiting.id, over.id, young.id}
+
+
+def test_attempts_are_looked_through_batch_by_batch() -> None:
+    kept = enqueued(run_at=ahead(100))
+    for task_id in (kept.id, 10**9, 10**9 + 1, kept.id, 10**9 + 2):
+        TaskAttempt.objects.create(task_id=task_id, attempt=1, finished_at=ago(86400 * 1000))
+    ids = list(TaskAttempt.objects.order_by("id").values_list("id", flat=True))
+    assert claims.prune_orphans(0, batch=2) == (ids[1], 1)
+    assert claims.prune_orphans(ids[1], batch=2) == (ids[3], 1)
+    assert claims.prune_orphans(ids[3], batch=2) == (0, 1)
+    assert list(TaskAttempt.objects.order_by("id").values_list("id", flat=True)) == [ids[0], ids[3]]
+
+
+def test_without_an_end_of_all_history_no_attempt_is_too_old(settings: pytest.FixtureRequest) -> None:
+    settings.BGTASKS = {"KEEP": {"successful": None, "failed": None, "cancelled": None}}  # type: ignore[attr-defined]
+    TaskAttempt.objects.create(task_id=10**9, attempt=1, finished_at=ago(86400 * 1000))
+    assert claims.prune_orphans() == (0, 0)
