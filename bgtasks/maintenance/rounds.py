@@ -14,8 +14,9 @@ from django.db import Error
 from bgtasks.execution import close_connections
 from bgtasks.maintenance.burial import Burial
 from bgtasks.maintenance.contact import Contact
+from bgtasks.maintenance.latecomers import FIRST_LOOK, Latecomers
 from bgtasks.queue import claims
-from bgtasks.queue.types import Death, Release, Renewal
+from bgtasks.queue.types import Death, Ending, Release, Renewal
 
 logger = logging.getLogger("bgtasks.maintenance")
 
@@ -80,16 +81,21 @@ class Maintenance:
         self.burial = burial or Burial()
         self.sample = sample
         self.deaths: list[Death] = []
+        self.latecomers = Latecomers(lease / 3)
+        self.attempts_looked_at = 0
+        """Up to this id, attempts of tasks that are no longer there were looked for."""
         self.failures = 0
         self.retry_at = 0.0
         self.renewed_at: float | None = None
         """Monotonic; None: never."""
+        self.looking_again = Duty(self.look_again, BURY_INTERVAL, due_at=float("inf"))
         self.duties = [
             Duty(self.renew, lease / 3),
             Duty(self.release, float("inf")),
             Duty(self.stage, poll_interval),
             Duty(self.reclaim, lease / 3),
             Duty(self.bury, BURY_INTERVAL),
+            self.looking_again,
             Duty(self.prune, PRUNE_INTERVAL),
         ]
         if sample is not None:
@@ -159,7 +165,7 @@ class Maintenance:
         """Account for the workers reported dead."""
         while self.deaths:
             death = self.deaths[0]
-            self._note_release(claims.release(death), death.reason, report)
+            self._release(death, report)
             self.deaths.pop(0)
             report.accounted.append(death.worker)
 
@@ -179,16 +185,30 @@ class Maintenance:
         """Release what workers held whose processes on this host are gone, and that nobody has reported."""
         spoken_for = {*self.holders(), *(death.worker for death in self.deaths)}
         for death in self.burial.found(spoken_for, time.monotonic()):
-            self._note_release(claims.release(death), death.reason, report)
+            self._release(death, report)
+
+    def look_again(self, report: Report) -> float:
+        """Give back what workers claimed that were dead and released already; it was never started."""
+        reason = "claimed by a worker that was gone"
+        while (worker := self.latecomers.next_due(time.monotonic())) is not None:
+            self._note_release(claims.release(Death(worker, Ending.STOPPED, reason)), reason, report)
+            self.latecomers.looked()
+        return self.latecomers.seconds_until_next(time.monotonic())
 
     def prune(self, report: Report) -> float | None:
         """Delete one batch of old history; if there is more, go on soon."""
-        report.pruned = claims.prune()
+        self.attempts_looked_at, orphans = claims.prune_orphans(self.attempts_looked_at)
+        report.pruned = claims.prune() + orphans
         return 1.0 if report.pruned else None
 
     def take_sample(self, report: Report) -> None:
         """Read the figures of the queues."""
         report.queues = self.sample() if self.sample is not None else None
+
+    def _release(self, death: Death, report: Report) -> None:
+        self._note_release(claims.release(death), death.reason, report)
+        self.latecomers.expect(death.worker, time.monotonic())
+        self.looking_again.due_at = min(self.looking_again.due_at, time.monotonic() + FIRST_LOOK)
 
     def _note_release(self, release: Release, reason: str, report: Report) -> None:
         report.releases.append(release)

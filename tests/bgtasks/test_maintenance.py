@@ -12,10 +12,11 @@ from django.utils import timezone
 from bgtasks.identity import this_process
 from bgtasks.maintenance import Maintenance
 from bgtasks.maintenance.burial import Burial
-from bgtasks.models import CompletedTask, Status, Task, WorkerProcess
+from bgtasks.models import CompletedTask, Status, Task, TaskAttempt, WorkerProcess
 from bgtasks.queue import claims
 from bgtasks.queue.types import Death, Ending, Holder
 from tests.project.tasks import ping
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 NAME = "host:test:1:nonce"
@@ -232,6 +233,64 @@ def test_patience_leaves_a_supervisor_the_time_to_report():
     assert burial.found((), 110.0) == []
     register("host:old:1:gone", start_ticks=1)
     assert burial.found((), 111.0) == []
+
+
+def is_given_back(task, maintenance):
+    """Do a round; say whether the task is back in its queue."""
+    maintenance.run_due()
+    task.refresh_from_db()
+    return task.status == Status.READY
+
+
+def test_a_claim_committed_after_its_dead_worker_was_released_goes_back_uncharged():
+    """First a second after the release, then once more: a COMMIT may be on its way in the server for long."""
+    maintenance = make(lease=3)
+    maintenance.run_due()
+    maintenance.report_death(Death("host:test:2:nonce", Ending.CRASHED, "SIGSEGV"))
+    assert maintenance.run_due().accounted == ["host:test:2:nonce"]
+    for _ in range(2):
+        task = ping.enqueue(1)
+        claim("host:test:2:nonce")
+        assert maintenance.seconds_until_next() <= 1
+        wait_until(lambda task=task: is_given_back(task, maintenance), within=10)
+        assert (task.attempts, task.crashes, task.locked_by) == (0, 0, None)
+        task.delete()
+    assert maintenance.latecomers.seconds_until_next(0) == float("inf")
+
+
+def test_a_late_claim_of_a_worker_that_was_buried_goes_back_too():
+    register("host:old:1:gone", start_ticks=1)
+    maintenance = make()
+    maintenance.run_due()
+    assert not WorkerProcess.objects.exists()
+    task = ping.enqueue(1)
+    claim("host:old:1:gone")
+    wait_until(lambda: is_given_back(task, maintenance), within=10)
+    assert (task.attempts, task.crashes) == (0, 0)
+
+
+def test_a_second_look_waits_for_a_database_that_is_away(monkeypatch):
+    maintenance = make()
+    maintenance.report_death(Death("host:test:2:nonce", Ending.CRASHED, "SIGSEGV"))
+    maintenance.run_due()
+    ping.enqueue(1)
+    claim("host:test:2:nonce")
+    time.sleep(1.05)
+    with monkeypatch.context() as patched:
+        patched.setattr(claims, "release", refuse)
+        assert not maintenance.run_due().is_database_up
+    wait_until(lambda: maintenance.run_due().releases, within=10)
+    assert Task.objects.get().status == Status.READY
+
+
+def test_attempts_of_tasks_that_somebody_deleted_are_pruned():
+    old = timezone.now() - timedelta(days=100)
+    TaskAttempt.objects.bulk_create(
+        [TaskAttempt(task_id=10**9 + number, attempt=1, finished_at=old) for number in range(3)]
+    )
+    maintenance = make()
+    assert maintenance.run_due().pruned == 3
+    assert not TaskAttempt.objects.exists()
 
 
 def test_old_history_is_pruned_batch_by_batch():
