@@ -14,7 +14,7 @@ from bgtasks.queue.enqueueing import (
     replace_waiting,
 )
 from bgtasks.queue.leases import renew
-from bgtasks.queue.releasing import reclaim, release
+from bgtasks.queue.releasing import has_expired, reclaim, release
 from bgtasks.queue.settling import give_back, settle
 from bgtasks.queue.turning import turn
 from bgtasks.queue.upkeep import database_now, next_due, prune, prune_orphans, stage
@@ -34,6 +34,7 @@ __all__ = [
     "enqueue_unless_waiting",
     "forget",
     "give_back",
+    "has_expired",
     "move_waiting_or_enqueue",
     "next_due",
     "prune",

@@ -20,6 +20,7 @@ EXPIRED = f"""
 SELECT {COLUMNS} FROM bgtasks_task WHERE status = 2 AND locked_until < {{now}} AND locked_by NOT IN {{own}}
 ORDER BY id LIMIT %(limit)s
 """
+ANY_EXPIRED = "SELECT 1 FROM bgtasks_task WHERE status = 2 AND locked_until < {now} LIMIT 1"
 CRASH = f"UPDATE bgtasks_task SET crashes = crashes + 1 WHERE {GUARD}"
 FORGET = "DELETE FROM bgtasks_workerprocess WHERE name = %(worker)s"
 
@@ -56,6 +57,13 @@ def reclaim(limit: int = 100, *, own: Collection[str] = ()) -> list[Release]:
             reason = f"worker {worker} has not been heard of for a whole lease"
             _judge(db, cursor, row, Ending.CRASHED, reason, outcome)
     return list(released.values())
+
+
+def has_expired() -> bool:
+    """Say whether there is a task whose lease has expired on the database's clock."""
+    db = engine()
+    with db.connection.cursor() as cursor:
+        return db.execute(cursor, ANY_EXPIRED.format(now=db.now)).fetchone() is not None
 
 
 def _finish_written_down(db: Engine, cursor: Any, death: Death, released: Release) -> None:

@@ -200,3 +200,11 @@ def test_an_expired_lease_that_nobody_took_is_still_a_valid_claim() -> None:
     claimed = claim_one()
     Task.objects.update(locked_until=ago(3600))
     assert claims.turn([success(claimed)], 0, holder()).lost == []
+
+
+def test_an_expired_lease_is_seen_on_the_databases_clock() -> None:
+    enqueued()
+    claim_one()
+    assert not claims.has_expired()
+    Task.objects.update(locked_until=ago(1))
+    assert claims.has_expired()

@@ -16,9 +16,12 @@ from pathlib import Path
 import pytest
 from django.core.management import call_command
 from django.db import connection
+from django.utils import timezone
 
 from bgtasks import options
 from bgtasks.models import CompletedTask, Status, Task, WorkerProcess
+from bgtasks.queue import claims
+from bgtasks.queue.types import Holder
 from tests.foreground import SLOW_MACHINE, foregrounds
 from tests.lifecycle import tasks
 from tests.project import tasks as project_tasks
@@ -260,6 +263,34 @@ def test_the_options_have_the_names_and_defaults_of_the_heritage():
     assert {name: given[name] for name in heritage} == heritage
     assert given["dev"] is False
     assert options.queues_of({"queue": None}) is None
+
+
+def expired_elsewhere(number):
+    """Return a task that a host which went silent holds for longer than its lease."""
+    task = tasks.quick.enqueue(number)
+    claims.turn([], 1, Holder("elsewhere:test:1:nonce", lease=60))
+    Task.objects.filter(id=task.id).update(locked_until=timezone.now() - timedelta(seconds=1))
+    return task
+
+
+def test_one_that_would_leave_before_a_lease_is_over_stays_to_take_back_what_silent_hosts_hold(make):
+    task = expired_elsewhere(1)
+    process = make(LEASE=4, KILL_GRACE=1).start("--duration", "1")
+    assert process.ended() == 0
+    task.refresh_from_db()
+    assert (task.status, task.attempts, task.crashes) == (Status.READY, 1, 1)
+    assert "to take back tasks of workers that went silent" in process.log
+    assert process.ledger("ran") == []  # its time was up: that is for the next one
+
+
+def test_one_that_stays_for_others_leaves_at_once_when_told(make):
+    task = expired_elsewhere(1)
+    process = make(LEASE=600).start("--duration", "1")
+    process.wait_until(lambda: "to take back tasks" in process.log)
+    process.send(signal.SIGTERM)
+    assert process.ended() == 0
+    task.refresh_from_db()
+    assert task.status == Status.RUNNING
 
 
 # Development

@@ -12,13 +12,17 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from django.db import Error
+
 from bgtasks import conf
 from bgtasks.exceptions import TaskInterrupted
+from bgtasks.execution import close_connections
 from bgtasks.identity import worker_name
 from bgtasks.limits import Limits
 from bgtasks.maintenance import Maintenance
 from bgtasks.management.foreground.bell import Bell
 from bgtasks.management.foreground.deadline import Deadline, lease_for
+from bgtasks.queue import claims
 from bgtasks.queue.types import Claim, Holder, Outcome
 from bgtasks.worker import Observer, Worker
 
@@ -58,7 +62,10 @@ class Foreground(Observer):
     def run(self) -> str:
         """Run tasks until there is a reason to leave; return it. Signal handlers are as before afterwards."""
         try:
-            return self.worker.run()
+            reason = self.worker.run()
+            if reason == "duration":
+                self.reclaim_before_leaving()
+            return reason
         finally:
             self.deadline.close()
             for number, handler in self.handlers_before.items():
@@ -69,6 +76,24 @@ class Foreground(Observer):
         """Finish the task at hand and leave; an idle worker leaves at once. Also for other threads."""
         self.worker.drain(reason)
         self.bell.ring()
+
+    def reclaim_before_leaving(self) -> None:
+        """Stay a little if tasks of a host that went silent are to be taken back: that takes a lease of contact.
+
+        Where cron starts all there is, no process would ever have been there for so long.
+        """
+        at_most = 2 * self.maintenance.contact.lease
+        deadline, is_told = time.monotonic() + at_most, False
+        try:
+            while not self.worker.asked_to_leave and time.monotonic() < deadline and claims.has_expired():
+                if not is_told:
+                    logger.info("staying for at most %.0f s, to take back tasks of workers that went silent", at_most)
+                is_told = True
+                self.maintenance.run_due()
+                self.bell.sleep(min(1.0, self.maintenance.seconds_until_next()))
+        except Error as error:
+            logger.warning("database=%s tasks of workers that went silent were left: %s", claims.alias(), error)
+        close_connections()
 
     # Signals
 
