@@ -10,7 +10,7 @@ from datetime import timedelta
 import pytest
 from django.db import OperationalError, connection, transaction
 from django.test import override_settings
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from bgtasks import signals
 from bgtasks.exceptions import TaskCancelled, TaskInterrupted
@@ -348,6 +348,30 @@ def test_f25_a_database_error_in_a_task_is_only_its_own():
     make_worker().run()
     assert Task.objects.get(id=first.id).attempts == 1
     assert CompletedTask.objects.filter(id=second.id).exists()
+
+
+def test_language_and_time_zone_that_a_task_activates_are_its_own():
+    seen = []
+
+    def active():
+        return translation.get_language(), timezone.get_current_timezone_name()
+
+    @background(name="worker.activates")
+    def activates():
+        seen.append(active())
+        translation.activate("de")
+        timezone.activate("Asia/Tokyo")
+
+    @background(name="worker.deactivates")
+    def deactivates():
+        seen.append(active())
+        translation.deactivate_all()
+
+    for task in (activates, deactivates, activates):
+        task.enqueue()
+    make_worker().run()
+    assert seen == [("en-us", "Europe/Berlin")] * 3
+    assert active() == seen[0]
 
 
 def test_no_connection_is_made_anew_for_each_task():
