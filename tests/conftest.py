@@ -22,7 +22,9 @@ def django_db_setup(django_test_environment: None, django_db_blocker: Any) -> It
         try:
             yield
         finally:
+            lock_file = Path(f"{connection.settings_dict['NAME']}.bgtasks-lock")
             teardown_databases(made, verbosity=0)
+            lock_file.unlink(missing_ok=True)
 
 
 @pytest.fixture(autouse=True)
