@@ -7,7 +7,7 @@ import logging
 import signal
 from typing import Any, Protocol
 
-from bgtasksd.children.linux import become_subreaper
+from bgtasksd.children.linux import become_subreaper, widen_signal_stack
 from bgtasksd.options import Options
 from bgtasksd.scoreboard import Board
 from bgtasksd.supervisor import hearing, upkeep
@@ -97,6 +97,7 @@ class Supervisor:
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         loop.hear_signals()
         faulthandler.enable()
+        widen_signal_stack()
         become_subreaper()
         self.lock.write_pid_file(self.options.version)
         self.control.commands.update(status=self.viewing.status, stop=self.on_stop)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import time
 
@@ -74,6 +75,27 @@ def test_a_child_has_default_signals_but_for_broken_pipes():
     finally:
         signal.signal(signal.SIGTERM, old)
     assert _end(child).code == 1
+
+
+NESTED = """
+import faulthandler, gc, signal
+from bgtasksd.children.linux import widen_signal_stack
+faulthandler.enable()
+widen_signal_stack()
+numbers = signal.valid_signals() - {4, 6, 7, 8, 9, 11, 19}
+for number in numbers:
+    signal.signal(number, lambda *told: None)
+mask = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+for number in numbers:
+    signal.raise_signal(number)
+signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+gc.collect()
+"""
+
+
+def test_f61_signals_that_come_together_do_not_overflow_the_stack_of_faulthandler():
+    ended = subprocess.run([sys.executable, "-c", NESTED], timeout=20, check=False)
+    assert ended.returncode == 0, "without room, signals that interrupt one another write over the heap"
 
 
 def test_killing_the_group_ends_what_the_child_started():
