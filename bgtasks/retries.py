@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
+LONGEST_DELAY = 100 * 365 * 86400.0
+"""Seconds that any wait is cut to: what no calendar of a database holds could not be written."""
 POISON_CRASHES = 3
 """A task whose worker process died this often under it fails, whatever its attempts."""
 
@@ -16,7 +18,7 @@ Backoff = Delay | Sequence[Delay] | Callable[[BaseException, Any], Delay | None]
 
 def heritage_delay(attempts: int) -> float:
     """Return `attempts ** 4 + 5` seconds, the formula of django-background-tasks: 6 s, 21 s, 86 s, 261 s …"""
-    return float(attempts**4 + 5)
+    return min(float(attempts**4 + 5), LONGEST_DELAY)
 
 
 def delay_after(attempts: int, backoff: Backoff | None, error: BaseException, task: Any) -> float | None:
@@ -37,9 +39,9 @@ def delay_after(attempts: int, backoff: Backoff | None, error: BaseException, ta
 def seconds_of(delay: Delay) -> float:
     """Return a delay as seconds. Raises TypeError, naming the value, for what is neither number nor timedelta."""
     if isinstance(delay, timedelta):
-        return max(0.0, delay.total_seconds())
-    if isinstance(delay, (int, float)) and not isinstance(delay, bool):
-        return max(0.0, float(delay))
+        delay = delay.total_seconds()
+    if isinstance(delay, (int, float)) and not isinstance(delay, bool) and delay == delay:  # NaN is not itself
+        return float(min(max(0.0, delay), LONGEST_DELAY))
     raise TypeError(f"a backoff is seconds, a timedelta or a sequence of these, not {delay!r}")
 
 

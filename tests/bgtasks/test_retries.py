@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bgtasks.retries import delay_after, heritage_delay, read_backoff
+from bgtasks.retries import LONGEST_DELAY, delay_after, heritage_delay, read_backoff
 
 ERROR = ValueError("as asked")
 
@@ -50,7 +50,13 @@ def test_a_negative_delay_is_none_at_all() -> None:
     assert delay_after(1, -5, ERROR, None) == 0
 
 
-@pytest.mark.parametrize("wrong", ["5s", True, object(), [1, "2"]])
+@pytest.mark.parametrize("endless", [1e20, float("inf"), 10**400, timedelta.max])
+def test_no_wait_is_longer_than_a_calendar(endless: Any) -> None:
+    assert delay_after(1, endless, ERROR, None) == LONGEST_DELAY
+    assert delay_after(10_000, None, ERROR, None) == LONGEST_DELAY
+
+
+@pytest.mark.parametrize("wrong", ["5s", True, object(), [1, "2"], float("nan")])
 def test_what_is_no_backoff_is_refused_and_named(wrong: Any) -> None:
     with pytest.raises(TypeError, match="a backoff is seconds"):
         read_backoff(wrong)
