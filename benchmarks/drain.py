@@ -55,10 +55,16 @@ def fill(count: int) -> None:
 
 
 def is_drained() -> bool:
-    """Tell whether nothing is left to do."""
+    """Tell whether nothing is left to do; while the database is being restarted nobody knows."""
+    from django.db import OperationalError, connection
+
     from bgtasks.models import Task
 
-    return not Task.objects.exists()
+    try:
+        return not Task.objects.exists()
+    except OperationalError:
+        connection.close()
+        return False
 
 
 def killed(daemon: Daemon, every: float) -> Iterator[float]:

@@ -68,20 +68,45 @@ def test_f06_whatever_a_task_raises_is_its_own_failure_and_no_worker_dies(make_d
     daemon.assert_converged()
 
 
-def test_f09_a_claim_whose_worker_dies_before_its_first_record_is_given_back_at_once(make_daemon):
+def paused_daemon(make_daemon, moment):
+    """Return a daemon whose only worker stops at this moment, and the file that keeps it there."""
     daemon = make_daemon(workers=1)
     pause = daemon.directory / "pause"
     pause.touch()
-    daemon.variables["BGTASKS_TEST_PAUSE_FILE"] = str(pause)
-    daemon.start()
-    task = tasks.quick(1)
-    wait_until(lambda: daemon.ledger("claimed"), within=20)
-    assert daemon.worker(1)["task"] is None
-    killed_at = time.monotonic()
+    daemon.variables["BGTASKS_TEST_PAUSE"] = f"{moment}:{pause}"
+    return daemon.start(), pause
+
+
+def killed_there(daemon, pause, moment, task):
+    """Kill the worker once it has come to the moment; return what became of the task."""
+    wait_until(lambda: daemon.ledger(moment), within=20)
+    pid = daemon.worker_pids()[0]
     pause.unlink()
-    os.kill(daemon.worker_pids()[0], signal.SIGKILL)
-    row = wait_until(lambda: CompletedTask.objects.filter(pk=task.pk).first(), within=20)
+    os.kill(pid, signal.SIGKILL)
+    return wait_until(lambda: CompletedTask.objects.filter(pk=task.pk).first(), within=20)
+
+
+def test_f09_a_claim_whose_worker_dies_before_its_first_record_is_given_back_at_once(make_daemon):
+    daemon, pause = paused_daemon(make_daemon, "claimed")
+    killed_at = time.monotonic()
+    row = killed_there(daemon, pause, "claimed", tasks.quick(1))
     assert time.monotonic() - killed_at < 4  # long before the lease of four seconds would have ended
+    assert (row.attempts, row.crashes) == (1, 0)
+    assert len(daemon.ledger("ran")) == 1
+    daemon.assert_converged()
+
+
+def test_f10_a_task_whose_worker_dies_before_its_end_is_recorded_runs_again_and_is_charged(make_daemon):
+    daemon, pause = paused_daemon(make_daemon, "finished")
+    row = killed_there(daemon, pause, "finished", tasks.quick(1))
+    assert (row.attempts, row.crashes) == (2, 1)
+    assert len(daemon.ledger("ran")) == 2
+    daemon.assert_converged()
+
+
+def test_f10_an_atomic_task_whose_worker_dies_after_its_body_has_happened_once(make_daemon):
+    daemon, pause = paused_daemon(make_daemon, "finished")
+    row = killed_there(daemon, pause, "finished", tasks.quick_and_atomic(1))
     assert (row.attempts, row.crashes) == (1, 0)
     assert len(daemon.ledger("ran")) == 1
     daemon.assert_converged()

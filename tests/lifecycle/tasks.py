@@ -12,8 +12,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from bgtasks import background, limits
 from tests.project.tasks import note
@@ -22,24 +22,32 @@ if os.environ.get("BGTASKS_TEST_MIN_LIFETIME"):
     limits.MIN_LIFETIME = float(os.environ["BGTASKS_TEST_MIN_LIFETIME"])  # the tests are not to wait for ten seconds
 
 
-def pause_after_claims(path: str) -> None:
-    """Have workers sleep between the commit of a claim and its first record, as long as the file exists."""
+def pause_at(moment: str, path: str) -> None:
+    """Have workers sleep as long as the file exists: between a claim's commit, or a body's end, and its record."""
     from bgtasksd.zygote.observer import SlotObserver  # only a worker's process has it
 
-    def claimed(observer: SlotObserver, claims: Sequence[object]) -> None:
-        while claims and Path(path).exists():
-            note("claimed")
+    record = getattr(SlotObserver, moment)
+
+    def paused(observer: SlotObserver, *what: Any) -> None:
+        while what[0] and Path(path).exists():
+            note(moment)
             time.sleep(0.1)
+        record(observer, *what)
 
-    SlotObserver.claimed = claimed  # type: ignore[assignment,method-assign]
+    setattr(SlotObserver, moment, paused)
 
 
-if os.environ.get("BGTASKS_TEST_PAUSE_FILE"):
-    pause_after_claims(os.environ["BGTASKS_TEST_PAUSE_FILE"])
+if os.environ.get("BGTASKS_TEST_PAUSE"):
+    pause_at(*os.environ["BGTASKS_TEST_PAUSE"].split(":", 1))
 
 
 @background
 def quick(number: int = 0) -> None:
+    note("ran", number=number)
+
+
+@background(atomic=True)
+def quick_and_atomic(number: int = 0) -> None:
     note("ran", number=number)
 
 
