@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from types import FrameType
+from inspect import isasyncgenfunction, isgeneratorfunction
+from types import CoroutineType, FrameType
 from typing import Any
 
-from bgtasks.exceptions import TaskInterruption
+from bgtasks.exceptions import InvalidTaskError, TaskInterruption
 
 EXIT_OF_A_COPY = 70
 """A task forked, and the copy came back: there is one worker, and it is not the copy."""
@@ -34,6 +35,18 @@ def _body(sequence: int, function: Callable[..., Any], args: Sequence[Any], kwar
     if _order is not None and _order[0] == sequence != 0:
         raise _order[1](_order[1].__doc__)
     return function(*args, **kwargs)
+
+
+def refuse_unrun(value: Any, function: Callable[..., Any]) -> None:
+    """Raise InvalidTaskError if calling the function has only made an object that would run it: nothing was done."""
+    if isinstance(value, CoroutineType):
+        value.close()  # or Python warns that nobody awaited it
+        raise InvalidTaskError(
+            "the task is a coroutine function, and workers run plain functions only: "
+            "decorate a function that calls asgiref.sync.async_to_sync of it"
+        )
+    if isgeneratorfunction(function) or isasyncgenfunction(function):
+        raise InvalidTaskError("the task is a generator function: nothing runs it, so write it without yield")
 
 
 def interrupt(sequence: int, reason: type[TaskInterruption]) -> None:

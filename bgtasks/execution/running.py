@@ -13,7 +13,7 @@ from bgtasks import conf, registry
 from bgtasks.arguments import decode
 from bgtasks.exceptions import BackgroundTaskError, TaskInterruption
 from bgtasks.execution.activation import kept_active
-from bgtasks.execution.body import call
+from bgtasks.execution.body import call, refuse_unrun
 from bgtasks.execution.connections import close_connections
 from bgtasks.execution.outcomes import error_text, interruption_behind, outcome_of
 from bgtasks.queue.types import Claim, Outcome, Result
@@ -49,6 +49,8 @@ def _run(claim: Claim, sequence: int, started_at: float) -> Outcome:
 def _call(claim: Claim, task: BackgroundTask[..., Any], sequence: int, started_at: float) -> Outcome:
     args, kwargs = decode(claim.task_params)
     value = call(sequence, task.task_function, args, kwargs)
+    if value is not None:
+        refuse_unrun(value, task.task_function)
     return Outcome(claim, Result.SUCCESSFUL, time.monotonic() - started_at, value=value)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import os
 import signal
@@ -53,6 +54,29 @@ def test_a_task_that_returns_has_succeeded():
     outcome = run(lambda a, b: a + b, 2, 3)
     assert (outcome.result, outcome.value, outcome.error, outcome.error_text) == (Result.SUCCESSFUL, 5, None, "")
     assert outcome.duration < 10
+
+
+async def awaited():
+    return 5
+
+
+def generated():
+    yield 5
+
+
+async def both():
+    yield 5
+
+
+@pytest.mark.parametrize("function", [awaited, generated, both, functools.partial(awaited)])
+def test_a_function_that_only_makes_what_would_run_it_fails_for_good(function):
+    outcome = run(function)
+    assert outcome.result is Result.FAILED
+    assert isinstance(outcome.error, InvalidTaskError)
+
+
+def test_a_plain_function_may_return_a_generator():
+    assert run(lambda: (number for number in (1, 2))).result is Result.SUCCESSFUL
 
 
 @pytest.mark.parametrize(
