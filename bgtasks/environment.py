@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 WATCHED_SIGNALS = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
@@ -27,14 +27,15 @@ _in_force: Environment | None = None
 class Environment:
     """The process as it was before its first task. Make it when signal handlers and streams are in place."""
 
-    def __init__(self) -> None:
+    def __init__(self, watched: Iterable[int] = ()) -> None:
+        """Remember the process; `watched` are descriptors beside the standard three that a task must leave alone."""
         self.pid = os.getpid()
         self.damage: list[str] = []
         """What could not be put back: a worker with damage retires."""
         self._remember_signals()
         self._remember_place()
         self.streams = (sys.stdin, sys.stdout, sys.stderr)
-        self.files = [_file_at(descriptor) for descriptor in range(3)]
+        self.files = {descriptor: _file_at(descriptor) for descriptor in (0, 1, 2, *watched)}
         self.limits = {number: resource.getrlimit(number) for number in WATCHED_LIMITS}
         self.locale = locale.setlocale(locale.LC_ALL)
         self.threads = set(threading.enumerate())
@@ -48,7 +49,7 @@ class Environment:
             "locale": self._restore_locale,
             "resource limits": self._restore_limits,
             "standard streams": self._restore_streams,
-            "standard descriptors": self._check_files,
+            "descriptors": self._check_files,
         }
         if signal.getitimer(signal.ITIMER_REAL)[0] > 0:
             del self.parts["timer"]  # somebody's who runs us
@@ -170,8 +171,9 @@ class Environment:
         return True
 
     def _check_files(self) -> bool:
-        if [_file_at(descriptor) for descriptor in range(3)] != self.files:
-            raise OSError("a standard descriptor was closed or replaced")
+        for descriptor, file in self.files.items():
+            if _file_at(descriptor) != file:
+                raise OSError("a descriptor was closed or replaced")
         return False
 
 

@@ -64,7 +64,7 @@ class Worker:
 
     def run(self) -> str:
         """Claim, execute, settle; until told to drain or a limit is reached. Return why it left."""
-        self.environment = Environment()
+        self.environment = Environment(self.observer.descriptors)
         with self.environment.shielding_children():
             while not self.is_finished():
                 claimed = self.turn()  # settles what is done and claims what is next
@@ -159,6 +159,7 @@ class Worker:
             self.observer.restored(changed)
         report_leftovers(claim, changed, closed, self.environment)
         if self.environment.damage:
+            close_connections()  # whoever closed our descriptors may have closed theirs
             self.drain("damaged")
 
     def leave_if_a_copy(self) -> None:

@@ -10,6 +10,9 @@ from bgtasks.queue.types import Claim, Outcome
 class Observer:
     """Called by the worker in its own thread; nothing here may raise or block."""
 
+    descriptors: Sequence[int] = ()
+    """What it needs itself: a task that closes one of them has damaged the process."""
+
     def turned(self) -> None:
         """The loop goes on: before each round trip to the database, also before those that fail."""
 

@@ -37,6 +37,10 @@ class Line:
         self._wakeup = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(self._wakeup[1], warn_on_full_buffer=False)
 
+    def descriptors(self) -> tuple[int, ...]:
+        """Return what the line consists of."""
+        return (self.channel.fileno(), *self._wakeup)
+
     def send(self, kind: str, **fields: Any) -> None:
         """Tell the supervisor something; when it does not listen, that is its loss."""
         if self.is_open:

@@ -18,6 +18,7 @@ class SlotObserver(Observer):
 
     def __init__(self, line: Line, max_run_time: float | None) -> None:
         self.line = line
+        self.descriptors = line.descriptors()
         self.page = line.page
         self.max_run_time = max_run_time
         self.counter = 0

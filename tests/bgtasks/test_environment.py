@@ -103,6 +103,17 @@ def test_replaced_streams_are_put_back():
     assert (sys.stdout, sys.stderr) == before
 
 
+def test_a_descriptor_that_the_loop_needs_is_watched_too():
+    reading, writing = os.pipe()
+    environment = Environment((reading, writing))
+    assert environment.restore() == []
+    os.dup2(1, writing)
+    assert environment.restore() == ["descriptors"]
+    assert environment.damage == ["descriptors"]
+    os.close(reading)
+    os.close(writing)
+
+
 def test_what_cannot_be_put_back_is_damage():
     """In a process of its own: it could not be put right again here."""
     script = """if True:
@@ -119,7 +130,7 @@ def test_what_cannot_be_put_back_is_damage():
         print(sorted(set(environment.damage)))
         """
     found = subprocess.run([sys.executable, "-c", script], stdout=subprocess.PIPE, check=True, stdin=subprocess.DEVNULL)
-    assert found.stdout.decode().strip() == "['standard descriptors', 'working directory']"
+    assert found.stdout.decode().strip() == "['descriptors', 'working directory']"
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="needs root, to become somebody who cannot raise a hard limit")

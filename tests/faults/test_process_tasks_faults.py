@@ -168,7 +168,7 @@ def test_f24_damage_that_cannot_be_put_right_ends_the_process_and_says_so(make):
     waiting = tasks.quick.enqueue(1)
     process = make().start(is_awaited=False)
     assert process.ended() == 70
-    assert "damaged standard descriptors" in process.log
+    assert "damaged descriptors" in process.log
     waiting.refresh_from_db()
     assert (waiting.status, waiting.attempts) == (Status.READY, 0)
     assert CompletedTask.objects.count() == 1
