@@ -6,7 +6,7 @@ import difflib
 import math
 import warnings
 from collections.abc import Mapping
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, TypeAlias
 
 from django.conf import settings
@@ -108,8 +108,13 @@ def stored_form(moment: datetime) -> datetime:
             stacklevel=2,
         )
         return timezone.make_aware(moment)
-    if not settings.USE_TZ and timezone.is_aware(moment):
-        return timezone.make_naive(moment, timezone.get_default_timezone())
+    try:
+        if not settings.USE_TZ and timezone.is_aware(moment):
+            return timezone.make_naive(moment, timezone.get_default_timezone())
+        if settings.USE_TZ:
+            moment.astimezone(UTC)  # as the columns hold it
+    except OverflowError:
+        raise ValueError(f"{moment} is beyond the calendar in UTC") from None
     return moment
 
 

@@ -132,7 +132,7 @@ def _max_run_time(value: Any) -> int:
         return 0
     seconds = math.ceil(parse_duration(value))
     if not 0 < seconds < 2**31:
-        raise ValueError("it must be more than zero seconds; None means no limit")
+        raise ValueError("it must be more than zero seconds and at most 68 years; None means no limit")
     return seconds
 
 

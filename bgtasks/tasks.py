@@ -43,6 +43,8 @@ def background(
     """
     if callable(name):
         return _decorate(name, None, {})
+    if name is not None and not isinstance(name, str):
+        raise TypeError(f"background(): name={name!r}: it must be a string, or a function to decorate")
     refuse_unknown(options, DecoratorOptions.__annotations__, "background()")
     given = {"schedule": schedule, "queue": queue, "remove_existing_tasks": remove_existing_tasks, **options}
     return partial(_decorate, name=name, options=given)

@@ -53,7 +53,7 @@ def _delay(claim: Claim, backoff: Backoff | None, error: BaseException, task: Ca
     """Return the seconds until the next attempt, None for no further one; a backoff function may fail as well."""
     try:
         return delay_after(claim.attempts, backoff, error, task() if callable(backoff) else None)
-    except Exception:
+    except BaseException:
         logger.exception(
             "task=%s name=%s its backoff function failed; used the default", claim.task_id, claim.task_name
         )

@@ -127,6 +127,12 @@ def test_a_coroutine_function_is_a_task_too() -> None:
     assert asyncio.run(background(later).now(4)) == 8
 
 
+@pytest.mark.parametrize("value", [5, classmethod(sell)])
+def test_what_is_neither_function_nor_name_is_refused(value: Any) -> None:
+    with pytest.raises(TypeError, match="a string, or a function to decorate"):
+        background(value)
+
+
 @pytest.mark.django_db(transaction=True)
 def test_a_rollback_removes_the_task_and_nothing_is_announced(created: list[Any]) -> None:
     with transaction.atomic():

@@ -12,6 +12,7 @@ import pytest
 from django.test import override_settings
 from django.utils import timezone
 
+from bgtasks.due import stored_form
 from bgtasks.tasks import TaskSchedule
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -116,6 +117,8 @@ def test_beyond_the_calendar_is_a_value_error() -> None:
     for value in (1e15, timedelta.max, -1e11):
         with pytest.raises(ValueError, match="calendar"):
             _ = TaskSchedule.create(value).run_at
+    with pytest.raises(ValueError, match="calendar"):
+        stored_form(datetime(9999, 12, 31, 23, 59, tzinfo=timezone.get_fixed_timezone(-720)))
 
 
 @pytest.mark.parametrize("action", [3, -1, True, "check"])
