@@ -30,8 +30,8 @@ test-matrix: $(VENV)/.test ## every test with Python 3.11 and Django 5.2, and wi
 soak: $(VENV)/.test driver ## the tests that run for minutes
 	@$(BIN)/python -P tests/databases.py --database $(DB) -- -m soak --timeout 3600 $(ARGS)
 
-bench: $(VENV)/.test driver ## the figures of the documentation, measured here; ARGS="--help" lists them
-	@$(BIN)/python -m benchmarks $(ARGS)
+bench: $(VENV)/.test driver ## how many tasks a second four workers run here; ARGS="--help" lists more to measure
+	@$(BIN)/python -m benchmarks $(or $(ARGS),drain)
 
 clean: ## remove the virtual environment and everything else that was made here
 	rm -rf .venv .venv-* *.egg-info build dist examples/shop/var .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
