@@ -256,7 +256,8 @@ class Daemon:
         wait_until(
             lambda: self.descriptor_count() <= self.baseline, SLOW_MACHINE, f"at most {self.baseline} descriptors"
         )
-        self._assert_status_is_true()
+        wait_until(self._is_whole, SLOW_MACHINE, f"workers that are children of {self.pid}; log:\n{self.log}")
+        self._assert_exit_code_is_true()
 
     def _has_only_known_children(self) -> bool:
         status = self.status()
@@ -269,10 +270,12 @@ class Daemon:
         actual = {int(pid) for pid in text.split()}
         return actual == known and all(run_state(pid) not in ("Z", "") for pid in actual)
 
-    def _assert_status_is_true(self) -> None:
-        status = self.status()
-        for worker in status["workers"]:
-            assert parent(worker["pid"]) == self.pid
+    def _is_whole(self) -> bool:
+        """Tell whether status and `/proc` agree that every worker is up; a death may have been caused only just now."""
+        pids = [worker["pid"] for worker in self.status()["workers"]]
+        return all(pid is not None and parent(pid) == self.pid and run_state(pid) != "Z" for pid in pids)
+
+    def _assert_exit_code_is_true(self) -> None:
         asked = self.command("status", "--json")
         seen = json.loads(asked.stdout)
         errors = [problem for problem in seen["problems"] if problem["severity"] == "error"]

@@ -83,6 +83,7 @@ def killed_there(daemon, pause, moment, task):
     pid = daemon.worker_pids()[0]
     pause.unlink()
     os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: daemon.log_lines(rf"pid {pid} died"), within=20)
     return wait_until(lambda: CompletedTask.objects.filter(pk=task.pk).first(), within=20)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 from pathlib import Path
@@ -63,5 +64,8 @@ def channels(pid: int) -> set[str]:
 
 def descriptors(pid: int) -> set[str]:
     """Return what a process holds open besides its standard streams."""
-    entries = (entry for entry in Path(f"/proc/{pid}/fd").iterdir() if int(entry.name) > 2)
-    return {str(entry.readlink()) for entry in entries}
+    found = set()
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile: a worker comes and goes with its database
+            found |= {str(entry.readlink())} if int(entry.name) > 2 else set()
+    return found
