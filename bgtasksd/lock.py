@@ -51,6 +51,17 @@ class Lock:
             # removed, directory and all, between our open and our lock: what we hold locks nobody out
             os.close(descriptor)
 
+    def take_again(self) -> None:
+        """Lock what lies at our path now, made if it is missing. The descriptor keeps its number.
+
+        Raises LockHeld when somebody else was faster, without waiting, and OSError; what we hold is kept then.
+        """
+        new = Lock.acquire(self.directory, patience=0)
+        try:
+            os.dup2(new.fileno(), self._descriptor, inheritable=False)
+        finally:
+            os.close(new.fileno())
+
     def fileno(self) -> int:
         return self._descriptor
 

@@ -43,6 +43,17 @@ class ControlServer:
         """Listen. Raises ControlError, saying why, when that cannot be."""
         self._listener = Listener(self.path)
 
+    def open_again(self) -> None:
+        """Listen at our path once more, after somebody removed the socket; clients stay. Raises ControlError."""
+        new, old = Listener(self.path), self._listener  # the old one keeps its inode from being given to the new one
+        self._listener = new
+        if self._selector is not None:
+            if old is not None:
+                self._selector.unregister(old.socket)
+            self._selector.register(new.socket, selectors.EVENT_READ, self)
+        if old is not None:
+            old.close()
+
     def is_in_place(self) -> bool:
         """Return whether the path still leads to our socket."""
         return self._listener is not None and self._listener.is_in_place()

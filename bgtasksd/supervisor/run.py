@@ -5,7 +5,7 @@ from __future__ import annotations
 import faulthandler
 import logging
 import signal
-from typing import Any, Protocol
+from typing import Any
 
 from bgtasksd.children.linux import become_subreaper, widen_signal_stack
 from bgtasksd.options import Options
@@ -18,6 +18,7 @@ from bgtasksd.supervisor.loop import Loop, LoopBroken
 from bgtasksd.supervisor.memory import Memory
 from bgtasksd.supervisor.notices import Notices, Notifier
 from bgtasksd.supervisor.pacing import SpawnBudget
+from bgtasksd.supervisor.runtime_dir import Lock, RuntimeDir
 from bgtasksd.supervisor.situation import Situation
 from bgtasksd.supervisor.slots import Slots
 from bgtasksd.supervisor.spawning import Spawning
@@ -35,14 +36,6 @@ SILENCE = 60.0
 logger = logging.getLogger("bgtasksd.supervisor")
 
 
-class Lock(Protocol):
-    """The lock that makes us the only daemon here."""
-
-    def fileno(self) -> int: ...
-    def is_in_place(self) -> bool: ...
-    def write_pid_file(self, version: str) -> None: ...
-
-
 class Supervisor:
     """Keeps the wanted number of workers alive until told to stop, and says how it ended."""
 
@@ -53,7 +46,8 @@ class Supervisor:
         self.notifier = notifier
         self.situation = situation = make_situation(options)
         self.stopping = Stopping(situation)
-        self.viewing = Viewing(situation, lock, control)
+        self.runtime_dir = RuntimeDir(situation.clock, lock, control, options.version)
+        self.viewing = Viewing(situation, self.runtime_dir)
         self.strays = Strays(situation)
         self.watching = Watching(situation)
         situation.loop.duties += [
@@ -64,6 +58,7 @@ class Supervisor:
             situation.zygote,
             situation.deaths,
             Memory(situation),
+            self.runtime_dir,
             self.viewing,
             self.stopping,
             Notices(situation, notifier),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Protocol
+from typing import Any
 
 from bgtasksd import facts
 from bgtasksd.children.process import run_state
@@ -11,6 +11,7 @@ from bgtasksd.scoreboard import WorkState
 from bgtasksd.supervisor.child import Child
 from bgtasksd.supervisor.clock import wall_time
 from bgtasksd.supervisor.link import Link
+from bgtasksd.supervisor.runtime_dir import RuntimeDir
 from bgtasksd.supervisor.situation import Situation
 from bgtasksd.supervisor.slots import Slot
 from bgtasksd.supervisor.states import State
@@ -18,22 +19,14 @@ from bgtasksd.supervisor.states import State
 LOOK_INTERVAL = 5.0
 
 
-class Place(Protocol):
-    """Something of ours in the runtime directory."""
-
-    def is_in_place(self) -> bool:
-        """Tell whether it is still there."""
-
-
 class Viewing:
     """Looks at the whole daemon, every few seconds and whenever somebody asks."""
 
-    def __init__(self, situation: Situation, lock: Place, control: Place) -> None:
+    def __init__(self, situation: Situation, runtime_dir: RuntimeDir) -> None:
         self.situation = situation
-        self.places = (lock, control)
+        self.runtime_dir = runtime_dir
         self.started_at = wall_time()
         self.short_since: float | None = None
-        self.is_directory_lost = False
         self.since: dict[tuple[str, str | None], str] = {}
         self.looked_at = 0.0
 
@@ -50,7 +43,6 @@ class Viewing:
             self.short_since = now
         if now - self.looked_at >= LOOK_INTERVAL:
             self.looked_at = now
-            self.is_directory_lost = not all(place.is_in_place() for place in self.places)
             situation.totals.sample(now, situation.totals.sum(self._records()))
             self._remember(facts.problems(self.view()))
 
@@ -108,7 +100,7 @@ class Viewing:
             },
             database_down_s=self._age(database.down_since),
             is_migrated=database.is_migrated,
-            is_directory_lost=self.is_directory_lost,
+            is_directory_lost=self.runtime_dir.is_lost,
         )
 
     def _worker(self, slot: Slot) -> facts.WorkerFacts:

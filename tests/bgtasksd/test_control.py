@@ -239,3 +239,28 @@ def test_a_removed_socket_is_noticed_and_can_be_made_again(tmp_path) -> None:
     server.open()
     assert server.is_in_place()
     server.close()
+
+
+def test_a_removed_socket_is_made_again_under_the_clients_that_are_connected(tmp_path, loop) -> None:
+    with connected(tmp_path) as early:
+        early.sendall(PING)
+        assert answer(early)["ok"]
+        before = len(list(Path("/proc/self/fd").iterdir()))
+        (tmp_path / "control.sock").unlink()
+        loop.todo.put(loop.server.open_again)
+        wait_until(loop.server.is_in_place)
+        wait_until(lambda: len(list(Path("/proc/self/fd").iterdir())) == before)
+        assert ask(tmp_path, PING)["ok"]
+        early.sendall(PING)
+        assert answer(early)["ok"]
+    assert (tmp_path / "control.sock").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_socket_that_cannot_be_made_again_leaves_the_old_one_at_work(tmp_path, loop) -> None:
+    with connected(tmp_path) as early:
+        (tmp_path / "control.sock").unlink()
+        (tmp_path / "control.sock").mkdir()
+        with pytest.raises(ControlError):
+            loop.server.open_again()
+        early.sendall(PING)
+        assert answer(early)["ok"]

@@ -95,6 +95,23 @@ def test_a_removed_directory_is_noticed(tmp_path) -> None:
     lock.release()
 
 
+def test_a_removed_lock_can_be_taken_again_on_the_same_descriptor_unless_somebody_was_faster(tmp_path) -> None:
+    lock = Lock.acquire(tmp_path)
+    lock.path.unlink()
+    before, number = len(list(Path("/proc/self/fd").iterdir())), lock.fileno()
+    other = Lock.acquire(tmp_path)
+    with pytest.raises(LockHeld):
+        lock.take_again()
+    other.release()
+    lock.take_again()
+    assert lock.is_in_place()
+    assert is_held(tmp_path)
+    assert (lock.fileno(), len(list(Path("/proc/self/fd").iterdir()))) == (number, before)
+    assert not os.get_inheritable(number)
+    lock.release()
+    assert not is_held(tmp_path)
+
+
 def test_a_symbolic_link_is_not_followed(tmp_path) -> None:
     (tmp_path / "elsewhere").touch()
     (tmp_path / LOCK_NAME).symlink_to(tmp_path / "elsewhere")
