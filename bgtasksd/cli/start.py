@@ -14,7 +14,7 @@ from bgtasks.output import FoldingHandler, formatter
 from bgtasksd import journal
 from bgtasksd.cli import banner
 from bgtasksd.cli.configuration import EXIT_CONFIGURATION, Configuration, Unusable, configure
-from bgtasksd.cli.printing import fail, say, say_json
+from bgtasksd.cli.printing import complain, fail, say, say_json
 from bgtasksd.cli.values import unknown_variables
 from bgtasksd.control import ControlError, ControlServer
 from bgtasksd.lock import Lock, LockHeld, owner_pid
@@ -51,6 +51,8 @@ def run(typed: argparse.Namespace) -> int:
 def _show(configuration: Configuration, *, is_json: bool) -> int:
     """Print the options in force and where each comes from."""
     options = configuration.options
+    for sentence in unknown_variables(os.environ):
+        complain(f"bgtasksd: {sentence}")
     values = {option.name: getattr(options, option.name) for option in TABLE if hasattr(options, option.name)}
     if is_json:
         say_json({"schema_version": 1, "options": values, "sources": dict(configuration.sources)})

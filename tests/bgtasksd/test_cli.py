@@ -285,6 +285,14 @@ def test_a_wrong_environment_ends_with_78(run, environ, said) -> None:
     assert said in ended.stderr
 
 
+@pytest.mark.parametrize("as_json", [(), ("--json",)])
+def test_check_config_names_a_variable_that_is_no_option_as_the_start_does(run, as_json) -> None:
+    ended = run("start", "--check-config", *as_json, BGTASKSD_WORKER="3")
+    assert ended.returncode == 0
+    assert "BGTASKSD_WORKER is no option and changes nothing; did you mean BGTASKSD_WORKERS?" in ended.stderr
+    assert "BGTASKSD_WORKER " not in ended.stdout
+
+
 # -- what status and stop print
 
 
