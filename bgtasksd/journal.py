@@ -9,6 +9,7 @@ import socket
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 ROOTS = ("bgtasks", "bgtasksd")
@@ -138,6 +139,21 @@ def configure(
     logging.raiseExceptions = False  # a full disk costs records, not the process
     _journal = _Journal(formatter, log_file, is_explicit, handler_in_child)
     _attach(logging.StreamHandler(WatchedStream(log_file)) if log_file else NonBlockingHandler())
+
+
+def refusal(log_file: str) -> str | None:
+    """Return why a log cannot be written to this path, or None. Makes nothing: `configure` has the last word."""
+    path = Path(log_file)
+    try:
+        if path.is_dir():
+            return "it is a directory"
+        if path.exists():
+            return None if os.access(path, os.W_OK) else "the file is not writable"
+        if not path.parent.is_dir():
+            return f"there is no directory {path.parent}"
+    except OSError as error:  # a folder on the way that we may not look into
+        return error.strerror
+    return None if os.access(path.parent, os.W_OK | os.X_OK) else f"{path.parent} is not writable"
 
 
 def continue_in_child() -> None:

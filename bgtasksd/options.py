@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
+MOST_WORKERS = 1024
+"""Beyond it a typing error is more likely: each is a process, with three descriptors in the supervisor."""
+
 
 def default_workers() -> int:
     """Return the number of usable processors, at most 8."""
@@ -140,8 +143,10 @@ KEYS_ALONE = ("lease", "kill_grace", "orphan_timeout", "boot_timeout", "idle_tim
 
 
 def contradictions(options: Options) -> list[str]:
-    """Return one sentence for each pair of values that cannot hold together."""
+    """Return one sentence for each value that is out of bounds, and for each pair that cannot hold together."""
     found = []
+    if options.workers > MOST_WORKERS:
+        found.append(f"{options.workers:,} workers on one host (--workers) are more than {MOST_WORKERS:,}")
     if options.lease < 3:
         found.append(f"LEASE is {options.lease:g} s; it must be 3 s or more")
     if options.lease <= options.kill_grace:

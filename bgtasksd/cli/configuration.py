@@ -15,6 +15,7 @@ from typing import Any
 
 import bgtasksd
 from bgtasks import __version__
+from bgtasksd import journal
 from bgtasksd.cli.values import WrongValue, choose, from_environment, source_of
 from bgtasksd.directory import DEFAULT_INSTANCE, UnfitDirectory, prepare
 from bgtasksd.options import KEYS_ALONE, TABLE, Options, contradictions, default_workers
@@ -92,7 +93,10 @@ def _options(chosen: Mapping[str, Any], project: Project, runtime_dir: str) -> O
         settings=project.settings, settings_source=project.source, root=str(project.root),
         version=__version__, runtime_dir=runtime_dir, **given,
     )  # fmt: skip
-    if wrong := contradictions(options):
+    wrong = contradictions(options)
+    if options.log_file and (why := journal.refusal(options.log_file)):
+        wrong.append(f"the log {options.log_file}: {why}")
+    if wrong:
         raise Unusable("\n".join(wrong))
     return options
 

@@ -276,6 +276,9 @@ def test_no_project_at_all_ends_with_2_and_four_ways(tmp_path, run) -> None:
         ({"BGTASKSD_DAEMON": "maybe"}, "BGTASKSD_DAEMON"),
         ({"BGTASKSD_CHDIR": "/nowhere/at/all"}, "No such file"),
         ({"BGTASKSD_SLEEP": "0"}, "--sleep"),
+        ({"BGTASKSD_WORKERS": "40000"}, "40,000 workers on one host (--workers) are more than 1,024"),
+        ({"BGTASKSD_LOG_FILE": "/nowhere/at/all.log"}, "/nowhere/at/all.log: there is no directory /nowhere/at"),
+        ({"BGTASKSD_LOG_FILE": "/tmp"}, "the log /tmp: it is a directory"),
         ({"BGTASKSD_RUNTIME_DIR": "/x" * 60}, "107"),
     ],
 )

@@ -8,7 +8,7 @@ import pytest
 
 from bgtasks.conf import READERS
 from bgtasksd.cli.values import reader
-from bgtasksd.options import KEYS_ALONE, TABLE, Options, contradictions
+from bgtasksd.options import KEYS_ALONE, MOST_WORKERS, TABLE, Options, contradictions
 
 
 def options(**given: object) -> Options:
@@ -39,6 +39,7 @@ def test_every_option_is_explained_and_can_be_read(option) -> None:
 
 def test_the_defaults_do_not_contradict_each_other() -> None:
     assert contradictions(options()) == []
+    assert contradictions(options(workers=MOST_WORKERS)) == []
 
 
 @pytest.mark.parametrize(
@@ -48,6 +49,7 @@ def test_the_defaults_do_not_contradict_each_other() -> None:
         ({"lease": 10.0, "orphan_timeout": 5.0}, "longer than KILL_GRACE"),
         ({"orphan_timeout": 41.0}, "two thirds of LEASE"),
         ({"sleep": 0.0}, "--sleep"),
+        ({"workers": 1025}, "1,025 workers on one host (--workers) are more than 1,024"),
     ],
 )
 def test_a_contradiction_is_named(given, named) -> None:

@@ -234,7 +234,7 @@ def test_in_the_background_wrong_settings_are_told_by_the_parent(make_daemon):
     daemon = make_daemon(workers=1)
     code, said = ended(start_beside(daemon, "--daemon", "--log-file", str(daemon.directory / "nowhere" / "log")))
     assert code == 78
-    assert "No such file" in said
+    assert "there is no directory" in said
 
 
 def test_a_killed_background_start_lets_its_parent_go(make_daemon):
