@@ -212,10 +212,14 @@ class Daemon:
         return next(each for each in self.status()["workers"] if each["slot"] == slot)
 
     def busy_worker(self, task: str, within: float = SLOW_MACHINE) -> dict[str, Any]:
-        """Wait until a worker runs a task of this name; return what `status` says of it."""
+        """Wait until a worker is well inside a task of this name; return what `status` says of it.
+
+        The record names a task before its body begins: what is to hit the body has to wait a little longer.
+        """
 
         def found() -> dict[str, Any] | None:
-            running = [each for each in self.status()["workers"] if (each["task"] or "").endswith(task)]
+            running = [each for each in self.status()["workers"] if (each["task"] or "").endswith("." + task)]
+            running = [each for each in running if each["running_for_s"] > 0.2]
             return running[0] if running else None
 
         return wait_until(found, within, f"a worker with {task}")

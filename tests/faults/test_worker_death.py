@@ -19,6 +19,7 @@ def test_f02_the_task_of_a_killed_worker_is_claimable_within_a_second_and_runs_a
     daemon = make_daemon(workers=2).start()
     for number in range(3):
         task = tasks.hang_once(number)
+        wait_until(lambda number=number: number in [entry["number"] for entry in daemon.ledger("started")], within=20)
         pid = daemon.busy_worker("hang_once")["pid"]
         killed_at = time.monotonic()
         os.kill(pid, signal.SIGKILL)
