@@ -18,7 +18,7 @@ def test_f16_f41_a_loop_that_does_not_move_and_a_boot_that_hangs_are_ended_in_ti
     daemon = make_daemon(workers=1, PRELOAD="none", IDLE_TIMEOUT=2, BOOT_TIMEOUT=3)
     pause = daemon.directory / "pause"
     pause.touch()
-    daemon.variables["BGTASKS_TEST_PAUSE_FILE"] = str(pause)
+    daemon.variables["BGTASKS_TEST_PAUSE"] = f"claimed:{pause}"
     daemon.start()
     settings = daemon.directory / "project_under_test.py"
     whole = settings.read_text()
