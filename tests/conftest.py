@@ -54,7 +54,8 @@ def queue_tables(django_db_setup: None, django_db_blocker: Any) -> Iterator[None
         try:
             yield
         finally:
-            if connection.in_atomic_block or not connection.is_usable():
+            is_open = connection.connection is not None  # MySQL's own question fails without one
+            if is_open and (connection.in_atomic_block or not connection.is_usable()):
                 connection.close()
             for model in (Task, CompletedTask, TaskAttempt, WorkerProcess, Queue):
                 model.objects.all()._raw_delete(connection.alias)
