@@ -16,7 +16,7 @@ from bgtasksd.children.fork import fork
 from bgtasksd.children.process import Process
 from tests.waiting import wait_until
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.processes, pytest.mark.usefixtures("one_thread")]
 
 
 def _end(child):

@@ -73,7 +73,7 @@ def test_a_page_spoiled_by_a_task_reads_as_nothing(board):
 
 
 @pytest.mark.processes
-def test_a_record_is_whole_however_its_writer_is_killed(board):
+def test_a_record_is_whole_however_its_writer_is_killed(board, one_thread):
     """F80: each field of a record holds the same number, so a mixture would show."""
     for _ in range(100):
         pid = fork(lambda mask: _write_for_ever(board.descriptor))
