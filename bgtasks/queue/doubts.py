@@ -7,7 +7,7 @@ from time import monotonic
 from typing import Any
 
 from bgtasks.queue.engine import Engine
-from bgtasks.queue.rows import LIVE, claim_of, in_claim_order
+from bgtasks.queue.rows import claim_of, in_claim_order
 from bgtasks.queue.settling import ENDINGS
 from bgtasks.queue.types import Claim, Holder, Outcome
 
@@ -54,9 +54,9 @@ class Doubts:
         if holder.name not in self._tokens:
             return []
         tokens, parameters = db.listed("token", list(self._tokens[holder.name]))
-        columns = ", ".join(db.connection.ops.quote_name(column) for column in LIVE)
-        found = db.execute(cursor, MADE.format(columns=columns, tokens=tokens), holder=holder.name, **parameters)
-        return [claim_of(row) for row in in_claim_order(db.live(row) for row in found.fetchall())]
+        made = MADE.format(columns=db.live_columns, tokens=tokens)
+        found = db.execute(cursor, made, holder=holder.name, **parameters).fetchall()
+        return [claim_of(row, db.row_time) for row in in_claim_order(found)]
 
     def without_written(self, db: Engine, cursor: Any, holder: Holder, lost: Sequence[Outcome]) -> list[Outcome]:
         """Return the outcomes that are lost indeed, and were not written by a turn in doubt."""

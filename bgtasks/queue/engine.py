@@ -15,7 +15,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.transaction import TransactionManagementError
 from django.utils import timezone
 
-from bgtasks.queue.rows import TIMES
+from bgtasks.queue.rows import LIVE, names
 from bgtasks.queue.types import Holder
 
 Row = tuple[Any, ...]
@@ -49,6 +49,8 @@ class Engine(ABC):
     skip_locked: ClassVar[str] = " FOR UPDATE SKIP LOCKED"
     by_id: ClassVar[str] = ""
     """Hint after a table's name: find rows by their ids, or a small table is scanned, and locked, from end to end."""
+    live_columns: ClassVar[str] = names(LIVE)
+    """SELECT list of a live row, in the order of `rows.LIVE`."""
     delete_task: ClassVar[str] = "DELETE FROM bgtasks_task"
     """How to begin deleting tasks by their ids."""
 
@@ -74,13 +76,9 @@ class Engine(ABC):
         """Return a datetime as the ORM would give it. Nothing to do where the driver knows time zones."""
         return value  # type: ignore[no-any-return]
 
-    def live(self, row: Row) -> Row:
-        """Return a row read from the live table (`rows.LIVE`) with its datetimes as the ORM would give them."""
-        values = list(row)
-        for at in TIMES:
-            if values[at] is not None:
-                values[at] = self.to_python(values[at])
-        return tuple(values)
+    def row_time(self, value: Any) -> datetime:
+        """Return a datetime that travelled in a row of `live_columns` as the ORM would give it."""
+        return self.to_python(value)
 
     def to_database(self, value: datetime) -> Any:
         """Return a datetime as the ORM would store it."""
@@ -149,7 +147,7 @@ class Engine(ABC):
 
     @abstractmethod
     def claim(self, cursor: Any, want: int, holder: Holder, token: int) -> list[Row]:
-        """Claim up to `want` ready rows; return them as `rows.LIVE`, in any order."""
+        """Claim up to `want` ready rows; return them as `live_columns`, in any order."""
 
     @abstractmethod
     def finish(self, cursor: Any, ended: Sequence[Ended]) -> list[tuple[int, int]]:

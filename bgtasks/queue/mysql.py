@@ -13,8 +13,10 @@ from django.utils import timezone
 
 from bgtasks.queue.engine import Ended, Engine, Row, utc_offset, with_zone
 from bgtasks.queue.request import REQUEST
+from bgtasks.queue import rows as live
 from bgtasks.queue.rows import LIVE, SHARED, in_claim_order, names, taken_along
 from bgtasks.queue.types import Holder
+from bgtasks.queue_filters import filter_of
 
 DUPLICATE_KEY, DEADLOCK = 1062, 1213
 BY_ID = "FORCE INDEX (PRIMARY)"
@@ -66,6 +68,7 @@ class MySQL(Engine):
     """Columns hold time without a zone: the clock is UTC's, shifted to the connection's zone."""
 
     by_id = BY_ID
+    live_columns = COLUMNS
     delete_task = DELETE
 
     @property
@@ -132,13 +135,12 @@ class MySQL(Engine):
         cursor.execute(
             TAKE.format(ids=ids), {**parameters, "token": token, "holder": holder.name, "now": now, "until": until}
         )
-        changed = {"status": 2, "claim": token, "locked_by": holder.name, "locked_at": now, "locked_until": until}
-        return [self._taken(row, changed) for row in rows]
+        return [_taken(row, token, holder.name, now, until) for row in rows]
 
     def _open_queues(self, cursor: Any, holder: Holder) -> list[str]:
         cursor.execute(QUEUES.format(now=self.now))
         paused = dict(cursor.fetchall())
-        asked = paused if holder.queues is None else holder.queues
+        asked = paused if holder.queues is None else filter_of(holder.queues).among(paused)
         return [name for name in asked if not paused.get(name)]
 
     def _lock(self, cursor: Any, queues: list[str], want: int, holder: Holder) -> list[Row]:
@@ -178,13 +180,6 @@ class MySQL(Engine):
             rows += cursor.fetchall()
         return rows, len(seen) == want + MARGIN
 
-    def _taken(self, row: Row, changed: dict[str, Any]) -> Row:
-        columns = {**dict(zip(LIVE, row, strict=False)), **changed}
-        columns["attempts"] += 1
-        if (columns["unique_key"] or "").startswith("waiting:"):
-            columns["unique_key"] = None
-        return self.live(tuple(columns.values()))
-
     def finish(self, cursor: Any, ended: Sequence[Ended]) -> list[tuple[int, int]]:
         ids, parameters = self.listed("id", sorted(one.task_id for one in ended))
         claims = ", ".join(f"({int(one.task_id)}, {int(one.token)})" for one in ended)
@@ -202,6 +197,17 @@ class MySQL(Engine):
         ids, parameters = self.listed("id", sorted(standing))
         cursor.execute(f"{DELETE} WHERE id IN {ids}", parameters)
         return finished
+
+
+def _taken(row: Row, token: int, holder: str, now: datetime, until: datetime) -> Row:
+    """Return a row as it is after `TAKE`; the time at its end stays off."""
+    taken = list(row[: len(LIVE)])
+    taken[live.STATUS], taken[live.TOKEN], taken[live.LOCKED_BY] = 2, token, holder
+    taken[live.LOCKED_AT], taken[live.LOCKED_UNTIL] = now, until
+    taken[live.ATTEMPTS] += 1
+    if (taken[live.UNIQUE_KEY] or "").startswith("waiting:"):
+        taken[live.UNIQUE_KEY] = None
+    return tuple(taken)
 
 
 def _written(one: Ended) -> tuple[int, str, str]:

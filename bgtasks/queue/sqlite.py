@@ -15,6 +15,7 @@ from bgtasks.queue.engine import Ended, Engine, Row, with_zone
 from bgtasks.queue.request import REQUEST
 from bgtasks.queue.rows import LIVE, SHARED, names, taken_along
 from bgtasks.queue.types import Holder
+from bgtasks.queue_filters import QueueFilter, filter_of
 
 INSERT = f"""
 INSERT INTO bgtasks_task ({names(REQUEST)}, attempts, crashes, last_error, created_at, run_at, status)
@@ -28,6 +29,9 @@ SELECT column1 AS name FROM (VALUES {queues}) WHERE column1 NOT IN (
     SELECT name FROM bgtasks_queue
     WHERE paused_at IS NOT NULL AND (paused_until IS NULL OR paused_until > %(now)s))
 """
+# A pattern is looked for among the rows. Not by LIKE, to which capital letters and small ones are the same.
+MATCHING_QUEUES = f"SELECT name FROM bgtasks_queue WHERE ({EVERY_QUEUE.partition(' WHERE ')[2]}) AND {{meant}}"
+BEGINS = "substr(name, 1, length(%({prefix})s)) = %({prefix})s"
 # The head of each queue, merged: a correlated IN with a LIMIT is what SQLite has for LATERAL.
 CLAIM = f"""
 UPDATE bgtasks_task SET status = 2, claim = %(token)s, attempts = attempts + 1, locked_by = %(holder)s,
@@ -109,15 +113,31 @@ class SQLite(Engine):
         }
         queues, known = EVERY_QUEUE, ""
         if holder.queues is not None:
-            asked, named = self.listed("queue", holder.queues)
-            queues = NAMED_QUEUES.format(queues=asked[1:-1].replace("%(", "(%(").replace(")s", ")s)"))
+            queues, named = self._served(filter_of(holder.queues))
             parameters |= named
         if holder.unknown:
             unknown, named = self.listed("unknown", sorted(holder.unknown))
             known = f"AND head.task_name NOT IN {unknown}"
             parameters |= named
         cursor.execute(CLAIM.format(queues=queues, known=known), parameters)
-        return [self.live(row) for row in cursor.fetchall()]
+        rows: list[Row] = cursor.fetchall()
+        return rows
+
+    def _served(self, meant: QueueFilter) -> tuple[str, dict[str, Any]]:
+        """Return the query for the names of the queues that are meant and not paused, and its parameters."""
+        _, named = self.listed("queue", meant.names)
+        asked = NAMED_QUEUES.format(queues=", ".join(f"(%({name})s)" for name in named))
+        if not meant.prefixes:
+            return asked, named
+        _, wanted = self.listed("prefix", meant.prefixes)
+        _, without = self.listed("without_prefix", meant.without_prefixes)
+        apart, others = self.listed("apart", [*meant.names, *meant.without_names])
+        conditions = [f"({' OR '.join(BEGINS.format(prefix=name) for name in wanted)})"]
+        conditions += [f"NOT {BEGINS.format(prefix=name)}" for name in without]
+        conditions += [f"name NOT IN {apart}"] * bool(others)
+        matching = MATCHING_QUEUES.format(meant=" AND ".join(conditions))
+        sql = f"{asked} UNION ALL {matching}" if named else matching
+        return sql, {**named, **wanted, **without, **others}
 
     def finish(self, cursor: Any, ended: Sequence[Ended]) -> list[tuple[int, int]]:
         now = self.to_database(timezone.now())

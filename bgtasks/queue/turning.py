@@ -58,7 +58,7 @@ def _in_a_transaction(
         settled = settle_all(db, cursor, outcomes) if outcomes else Settled()
         lost = _doubts.without_written(db, cursor, holder, lost_of(outcomes, settled))
         rows: Iterable[Row] = db.claim(cursor, want - len(found), holder, token) if want > len(found) else ()
-    return found, Turn(found + _claims(rows), lost, settled.repeated, settled.cancelled)
+    return found, Turn(found + _claims(db, rows), lost, settled.repeated, settled.cancelled)
 
 
 def _in_a_statement(
@@ -72,7 +72,7 @@ def _in_a_statement(
     if done is None:
         return None
     left = [one for one in outcomes if one.claim.task_id not in done.finished]
-    claims = _claims(done.rows)
+    claims = _claims(db, done.rows)
     if not left and not done.may_be_more:
         return [], Turn(claims, [], {})
     rest = _in_a_transaction(db, left, want - len(claims), holder, token)[1]
@@ -83,5 +83,5 @@ def _is_plain(one: Outcome) -> bool:
     return one.result is Result.SUCCESSFUL and not one.error_text and one.claim.row["repeat"] <= 0
 
 
-def _claims(rows: Iterable[Row]) -> list[Claim]:
-    return [claim_of(row) for row in in_claim_order(rows)]
+def _claims(db: Engine, rows: Iterable[Row]) -> list[Claim]:
+    return [claim_of(row, db.row_time) for row in in_claim_order(rows)]

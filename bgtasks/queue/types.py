@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -37,7 +38,7 @@ class Claim:
     run_at: datetime
     locked_at: datetime
     locked_by: str
-    row: dict[str, Any] = field(repr=False, compare=False)
+    row: Mapping[str, Any] = field(repr=False, compare=False)
     """Every column of the task as it is now, for history, repetition and signals."""
 
 
@@ -67,6 +68,9 @@ class Result(enum.Enum):
     """Written already, inside the task's own transaction (`atomic=True`)."""
 
 
+NOTHING_TO_WRITE = (Result.SETTLED, Result.LOST)
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """How one claimed task ended; decided before it is written."""
@@ -83,6 +87,11 @@ class Outcome:
     value: Any = None
     repetition: int | None = None
     """Id of its repetition; SETTLED only: for all others the turn knows it."""
+
+    @property
+    def can_wait(self) -> bool:
+        """Whether it may be written with others a little later: all there is to write is that it succeeded."""
+        return self.result is Result.SUCCESSFUL or self.result in NOTHING_TO_WRITE
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +118,8 @@ class Death:
     """(task id, token) of the task it was running, if any."""
     finished: tuple[tuple[int, int, float], ...] = ()
     """(task id, token, duration) of tasks that succeeded and were not yet written down."""
+    are_suspects: bool = False
+    """It held several tasks and nobody knows which one it ran: each is marked with a crash, and will run alone."""
 
 
 @dataclass(frozen=True, slots=True)
