@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import sys
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -54,6 +55,10 @@ class Limits:
         if self.max_age is not None and age >= self.max_age:
             return "max_age"
         return "max_memory" if self.is_too_large() else ""
+
+    def tasks_left(self) -> int:
+        """Return how many more tasks may be run."""
+        return sys.maxsize if self.max_tasks is None else max(0, self.max_tasks - self.tasks)
 
     def is_too_large(self) -> bool:
         """Compare the memory that only this process uses; its resident size, with shared pages, is a cheap bound."""

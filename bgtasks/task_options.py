@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from bgtasks.due import Moment, TaskSchedule, read_moment, read_priority
 from bgtasks.retries import Backoff, read_backoff
@@ -32,7 +32,8 @@ class TaskOptions:
     max_attempts: int | None = None  # None: the setting
     max_run_time: int | None = None  # seconds; None: the setting, 0: no limit
     backoff: Backoff | None = None  # None: the setting
-    atomic: bool = False
+    atomic: bool | None = None  # None: the setting
+    settle: str | None = None  # None: the setting
     repeat: int = 0  # seconds; 0: never
     repeat_until: datetime | None = None
     verbose_name: str | None = None
@@ -47,7 +48,8 @@ class DecoratorOptions(TypedDict, total=False):
     max_attempts: int | None
     max_run_time: float | timedelta | str | None
     backoff: Backoff | None
-    atomic: bool
+    atomic: bool | None
+    settle: Literal["batch", "each"] | None
     repeat: int | timedelta | None
     repeat_until: datetime | None
     verbose_name: str | None
@@ -118,6 +120,12 @@ def _flag(value: Any) -> bool:
     return bool(value)
 
 
+def _settle(value: Any) -> str:
+    if value not in ("batch", "each"):
+        raise ValueError("it must be 'batch' or 'each'")
+    return str(value)
+
+
 def _max_attempts(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError("it must be a whole number")
@@ -180,7 +188,8 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "max_attempts": _optional(_max_attempts),
     "max_run_time": _max_run_time,
     "backoff": _optional(read_backoff),
-    "atomic": _flag,
+    "atomic": _optional(_flag),
+    "settle": _optional(_settle),
     "repeat": lambda value: 0 if value is None else _repeat(value),
     "repeat_until": _optional(_repeat_until),
     "verbose_name": _optional(read_text(255)),

@@ -7,7 +7,8 @@ from functools import partial
 from typing import Any, ParamSpec, TypeVar, Unpack, overload
 
 from bgtasks import registry
-from bgtasks.background_task import CALL_NAMES, BackgroundTask, DBTaskRunner
+from bgtasks.background_task import CALL_NAMES, BackgroundTask
+from bgtasks.calls import DBTaskRunner
 from bgtasks.due import ScheduleValue, TaskSchedule
 from bgtasks.task_options import DecoratorOptions, TaskOptions, changed, read_text, refuse_unknown
 
@@ -39,7 +40,7 @@ def background(
     """Make a function callable later: `@background`, `@background()` or `@background(queue="mail", max_attempts=3)`.
 
     Beside those in the signature it takes `priority`, `max_attempts`, `max_run_time` (None: no limit), `backoff`,
-    `atomic`, `repeat`, `repeat_until` and `verbose_name`.
+    `atomic`, `settle`, `repeat`, `repeat_until` and `verbose_name`.
     """
     if callable(name):
         return _decorate(name, None, {})

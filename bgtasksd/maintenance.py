@@ -17,6 +17,7 @@ from bgtasksd.children.fork import Mask, answer_nothing
 from bgtasksd.children.linux import die_with_parent
 from bgtasksd.options import Options
 from bgtasksd.scoreboard import Page, claims_on, open_pages
+from bgtasksd.slow_tasks import SlowTasks
 
 if TYPE_CHECKING:
     from bgtasks.maintenance import Report
@@ -73,12 +74,14 @@ class Duties:
         self.workers: list[str] | None = None
         """Who lives; None until the supervisor has said so."""
         self.deaths: dict[str, int] = {}
+        self.slow_tasks = SlowTasks(pages)
         self.maintenance = maintenance.Maintenance(
             lambda: self.workers or [],
             lease=options.lease,
             poll_interval=options.sleep,
             burial=Burial(),
             sample=figures.queue_figures,
+            slow=lambda: self.slow_tasks.found(self.workers or []),
         )
 
     def run(self) -> int:
@@ -124,7 +127,7 @@ class Duties:
             lost=[_claim(*each) for each in lost],
             cancel=[_claim(task_id, token) for task_id, token, _worker in cancelled],
             accounted=[self.deaths.pop(name) for name in report.accounted if name in self.deaths],
-            made_ready=report.staged + sum(len(each.retried) + len(each.given_back) for each in report.releases),
+            made_ready=report.made_ready,
             queues=report.queues,
             **_taken(report),
         )

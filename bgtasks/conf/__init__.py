@@ -33,6 +33,8 @@ class Conf:
     priority_ordering: str = "DESC"
     backoff: Backoff | None = None  # seconds, or as the decorator takes it; None: attempts ** 4 + 5
     repeat_after_failure: bool = True
+    settle: str = "batch"
+    atomic: bool = False
     database: str = "default"
     task_modules: tuple[str, ...] = ()
     task_apps_excluded: tuple[str, ...] = ()

@@ -74,6 +74,8 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "PRIORITY_ORDERING": _one_of("ASC", "DESC"),
     "BACKOFF": _optional(read_backoff),
     "REPEAT_AFTER_FAILURE": _flag,
+    "SETTLE": _one_of("batch", "each"),
+    "ATOMIC": _flag,
     "DATABASE": _text,
     "TASK_MODULES": _names,
     "TASK_APPS_EXCLUDED": _names,

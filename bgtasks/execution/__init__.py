@@ -3,7 +3,7 @@
 from bgtasks.execution.body import EXIT_OF_A_COPY, interrupt
 from bgtasks.execution.connections import close_connections, tidy_connections
 from bgtasks.execution.outcomes import OWN_FRAMES, outcome_of
-from bgtasks.execution.running import execute, failed, max_attempts, run_time_limit, task_of
+from bgtasks.execution.running import execute, failed, max_attempts, run_time_limit, settles_each, task_of
 
 __all__ = [
     "EXIT_OF_A_COPY",
@@ -15,6 +15,7 @@ __all__ = [
     "max_attempts",
     "outcome_of",
     "run_time_limit",
+    "settles_each",
     "task_of",
     "tidy_connections",
 ]

@@ -107,6 +107,12 @@ def max_attempts(claim: Claim) -> int:
     return max(1, conf.current().max_attempts)
 
 
+def settles_each(claim: Claim) -> bool:
+    """Say whether a task's outcome is to be written before the next task starts."""
+    task = registry.get(claim.task_name)
+    return task is not None and task.settle == "each"
+
+
 def run_time_limit(claim: Claim) -> float | None:
     """Return how long a task may run in seconds: its row's limit, its decorator's, else the setting; None: for ever."""
     task = registry.get(claim.task_name)

@@ -31,8 +31,8 @@ def _identity_of(row: WorkerProcess) -> Identity:
 
 
 def _death_of(row: WorkerProcess) -> Death:
-    """Return what is known of a worker that nobody saw die: the first task it held is the one it was running."""
-    held = Task.objects.using(claims.alias()).filter(status=Status.RUNNING, locked_by=row.name)
-    first = held.order_by("locked_at", "claim_order", "run_at", "id").first()
-    running = (first.id, first.claim) if first is not None and first.claim is not None else None
-    return Death(row.name, Ending.CRASHED, f"worker process {row.pid} is gone", running=running)
+    """Return what is known of a worker that nobody saw die: if it held one task alone, that is what it was running."""
+    held = list(Task.objects.using(claims.alias()).filter(status=Status.RUNNING, locked_by=row.name)[:2])
+    running = (held[0].id, held[0].claim) if len(held) == 1 and held[0].claim is not None else None
+    reason = f"worker process {row.pid} is gone"
+    return Death(row.name, Ending.CRASHED, reason, running=running, are_suspects=len(held) > 1)

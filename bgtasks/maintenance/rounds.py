@@ -6,7 +6,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from django.db import Error
@@ -15,39 +15,18 @@ from bgtasks.execution import close_connections
 from bgtasks.maintenance.burial import Burial
 from bgtasks.maintenance.contact import Contact
 from bgtasks.maintenance.latecomers import FIRST_LOOK, Latecomers
+from bgtasks.maintenance.report import Report
 from bgtasks.queue import claims
-from bgtasks.queue.types import Death, Ending, Release, Renewal
+from bgtasks.queue.types import Death, Ending, Release, Slow
 
 logger = logging.getLogger("bgtasks.maintenance")
 
 PRUNE_INTERVAL = 60.0
 BURY_INTERVAL = 10.0
 SAMPLE_INTERVAL = 5.0
+SLOW_INTERVAL, RESTING_INTERVAL = 0.25, 1.0
 LONGEST_PAUSE = 5.0
 """Seconds between two tries to reach a database that is away."""
-
-
-@dataclass
-class Report:
-    """What one round did."""
-
-    is_database_up: bool = True
-    error: str = ""
-    renewal: Renewal | None = None
-    """What this host's workers hold by the table; None if the leases were not renewed in this round."""
-    accounted: list[str] = field(default_factory=list)
-    """Workers whose reported deaths are accounted for."""
-    releases: list[Release] = field(default_factory=list)
-    """What became of the tasks of workers that died, here or elsewhere."""
-    staged: int = 0
-    pruned: int = 0
-    queues: list[dict[str, Any]] | None = None
-    """Figures of the queues; None if they were not sampled in this round."""
-
-    @property
-    def has_made_ready(self) -> bool:
-        """Say whether there may be something new to claim."""
-        return self.staged > 0 or any(one.retried or one.given_back for one in self.releases)
 
 
 @dataclass
@@ -72,6 +51,7 @@ class Maintenance:
         poll_interval: float = 5.0,
         burial: Burial | None = None,
         sample: Callable[[], list[dict[str, Any]]] | None = None,
+        slow: Callable[[], Sequence[Slow] | None] | None = None,
     ) -> None:
         self.holders = holders
         """The living workers whose leases are ours to renew."""
@@ -80,6 +60,8 @@ class Maintenance:
         self.contact = Contact(lease)
         self.burial = burial or Burial()
         self.sample = sample
+        self.slow = slow
+        """The tasks of our workers that are slow, each named once; it returns None while none runs anything."""
         self.deaths: list[Death] = []
         self.latecomers = Latecomers(lease / 3)
         self.attempts_looked_at = 0
@@ -100,6 +82,8 @@ class Maintenance:
         ]
         if sample is not None:
             self.duties.append(Duty(self.take_sample, SAMPLE_INTERVAL))
+        if slow is not None:
+            self.duties.append(Duty(self.give_back_behind, SLOW_INTERVAL))
 
     def run_due(self, now: float | None = None) -> Report:
         """Do what is due, in order. With the database away nothing is lost: it is all due again a little later."""
@@ -204,6 +188,18 @@ class Maintenance:
     def take_sample(self, report: Report) -> None:
         """Read the figures of the queues."""
         report.queues = self.sample() if self.sample is not None else None
+
+    def give_back_behind(self, report: Report) -> float | None:
+        """Give back what waits in a worker's batch behind a task that turned out to be slow."""
+        found = self.slow() if self.slow is not None else None
+        for slow in found or ():
+            given_back = claims.give_back_behind(slow)
+            if given_back:
+                report.given_back += len(given_back)
+                logger.info(
+                    "worker=%s gave back %s tasks behind task %s", slow.worker, len(given_back), slow.running[0]
+                )
+        return RESTING_INTERVAL if found is None else None
 
     def _release(self, death: Death, report: Report) -> None:
         self._note_release(claims.release(death), death.reason, report)

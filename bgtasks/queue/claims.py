@@ -5,17 +5,20 @@ to tasks (`verbs`): these take part in the caller's.
 """
 
 from bgtasks.queue.attempts import announce, unannounced
-from bgtasks.queue.engines import alias, as_datetime, atomic
+from bgtasks.queue.engines import alias, as_datetime, atomic, whole
 from bgtasks.queue.enqueueing import (
     enqueue,
     enqueue_unless_waiting,
+    fill,
     move_waiting_or_enqueue,
     remove_waiting,
     replace_waiting,
 )
+from bgtasks.queue.giving_back import give_back, give_back_behind, keep
 from bgtasks.queue.leases import renew
+from bgtasks.queue.many import enqueue_many
 from bgtasks.queue.releasing import has_expired, reclaim, release
-from bgtasks.queue.settling import give_back, settle
+from bgtasks.queue.settling import settle
 from bgtasks.queue.turning import turn
 from bgtasks.queue.upkeep import database_now, next_due, prune, prune_orphans, stage
 from bgtasks.queue.verbs import cancel, change_priority, delete_waiting, retry, run_now
@@ -31,10 +34,14 @@ __all__ = [
     "database_now",
     "delete_waiting",
     "enqueue",
+    "enqueue_many",
     "enqueue_unless_waiting",
+    "fill",
     "forget",
     "give_back",
+    "give_back_behind",
     "has_expired",
+    "keep",
     "move_waiting_or_enqueue",
     "next_due",
     "prune",
@@ -51,5 +58,6 @@ __all__ = [
     "stage",
     "turn",
     "unannounced",
+    "whole",
     "workers_of_this_boot",
 ]

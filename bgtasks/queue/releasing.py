@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from bgtasks.models import Status
 from bgtasks.queue.attempts import record_one
 from bgtasks.queue.engine import Ended, Engine
 from bgtasks.queue.engines import engine
+from bgtasks.queue.giving_back import give_back_held
 from bgtasks.queue.rows import storable
-from bgtasks.queue.settling import GUARD, Settled, finish, give_back_one, retry_one
+from bgtasks.queue.settled import Settled
+from bgtasks.queue.settling import GUARD, finish, retry_one
 from bgtasks.queue.types import Death, Ending, Release
 from bgtasks.queue.verdicts import Held, Verdict, exception_of, verdict
 
@@ -32,11 +34,10 @@ def release(death: Death) -> Release:
     with db.transaction() as cursor:
         _finish_written_down(db, cursor, death, released)
         rows = db.execute(cursor, HELD_BY + db.lock, worker=death.worker).fetchall()
+        _give_back(db, cursor, [row for row in rows if row[:2] != death.running], released, death.are_suspects)
         for row in rows:
-            if (row[0], row[1]) == death.running:
+            if row[:2] == death.running:
                 _judge(db, cursor, row, death.ending, death.reason, released)
-            else:
-                _give_back(db, cursor, row, released)
         db.execute(cursor, FORGET, worker=death.worker)
     return released
 
@@ -78,7 +79,7 @@ def _judge(db: Engine, cursor: Any, row: tuple[Any, ...], ending: Ending, reason
     held = Held(*row[:5])
     decided = verdict(ending, held, reason)
     if not decided.is_charged:
-        _give_back(db, cursor, row, released)
+        _give_back(db, cursor, [row], released)
         return
     if decided.status in (Status.FAILED, Status.CANCELLED):
         _end(db, cursor, held, decided, released)
@@ -100,15 +101,17 @@ def _end(db: Engine, cursor: Any, held: Held, decided: Verdict, released: Releas
     (released.cancelled if decided.status == Status.CANCELLED else released.failed).extend(settled.ids)
 
 
-def _give_back(db: Engine, cursor: Any, row: tuple[Any, ...], released: Release) -> None:
+def _give_back(
+    db: Engine, cursor: Any, rows: Sequence[tuple[Any, ...]], released: Release, are_suspects: bool = False
+) -> None:
     settled = Settled()
-    give_back_one(db, cursor, row[0], row[1], settled)
+    give_back_held(db, cursor, [(row[0], row[1]) for row in rows], settled, crash=int(are_suspects))
     _note(released.given_back, released.cancelled, settled)
 
 
 def _note(written: list[int], cancelled: list[int], settled: Settled) -> None:
-    written.extend(settled.ids - settled.cancelled)
-    cancelled.extend(settled.cancelled)
+    written.extend(sorted(settled.ids - settled.cancelled))
+    cancelled.extend(sorted(settled.cancelled))
 
 
 def _record(db: Engine, cursor: Any, row: tuple[Any, ...], ending: Ending, decided: Verdict) -> None:

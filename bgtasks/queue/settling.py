@@ -1,8 +1,8 @@
-"""How a claimed task ends: history, retry or back to its queue. Every write is guarded by id and token."""
+"""How a claimed task that was run ends: in the history, or with another attempt. Guarded by id and token."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from django.db.transaction import TransactionManagementError
@@ -12,11 +12,12 @@ from bgtasks.models import Status
 from bgtasks.queue.attempts import record
 from bgtasks.queue.engine import Ended, Engine
 from bgtasks.queue.engines import engine
+from bgtasks.queue.giving_back import give_back_held
 from bgtasks.queue.repeating import repeat
 from bgtasks.queue.rows import storable
-from bgtasks.queue.types import Claim, Outcome, Result, Turn
+from bgtasks.queue.settled import FREE, Settled, cancel_instead
+from bgtasks.queue.types import NOTHING_TO_WRITE, Outcome, Result, Turn
 
-FREE = "claim = NULL, locked_by = NULL, locked_at = NULL, locked_until = NULL"
 GUARD = "id = %(id)s AND claim = %(token)s AND status = 2"
 # `due_at` comes first: MySQL evaluates SET from left to right.
 RETRY = f"""
@@ -24,23 +25,11 @@ UPDATE bgtasks_task SET due_at = COALESCE(due_at, run_at), run_at = {{run_at}}, 
     last_error = %(error)s, crashes = crashes + %(crash)s, {FREE}
 WHERE {GUARD} AND cancel_requested_at IS NULL
 """
-GIVE_BACK = f"""
-UPDATE bgtasks_task SET status = 1, attempts = attempts - 1, {FREE} WHERE {GUARD} AND cancel_requested_at IS NULL
-"""
 ENDINGS = {
     Result.SUCCESSFUL: Status.SUCCESSFUL,
     Result.FAILED: Status.FAILED,
     Result.CANCELLED: Status.CANCELLED,
 }
-
-
-class Settled:
-    """What settling brought: the ids written, those that ended by a cancel request, and their repetitions."""
-
-    def __init__(self) -> None:
-        self.ids: set[int] = set()
-        self.cancelled: set[int] = set()
-        self.repeated: dict[int, int] = {}
 
 
 def settle(outcomes: Sequence[Outcome]) -> Turn:
@@ -65,16 +54,15 @@ def settle_all(db: Engine, cursor: Any, outcomes: Sequence[Outcome]) -> Settled:
     for one in sorted(outcomes, key=lambda one: one.claim.task_id):
         if one.result is Result.RETRY:
             _retry(db, cursor, one, settled)
-        elif one.result is Result.RELEASED:
-            give_back_one(db, cursor, one.claim.task_id, one.claim.token, settled)
+    released = [(one.claim.task_id, one.claim.token) for one in outcomes if one.result is Result.RELEASED]
+    give_back_held(db, cursor, released, settled)
     record(db, cursor, [one for one in outcomes if one.error is not None and _failed(one, settled)])
     return settled
 
 
 def lost_of(outcomes: Sequence[Outcome], settled: Settled) -> list[Outcome]:
     """Return the outcomes for which nothing was written."""
-    unwritten = (Result.LOST, Result.SETTLED)
-    return [one for one in outcomes if one.result not in unwritten and one.claim.task_id not in settled.ids]
+    return [one for one in outcomes if one.result not in NOTHING_TO_WRITE and one.claim.task_id not in settled.ids]
 
 
 def finish(db: Engine, cursor: Any, ended: Sequence[Ended], settled: Settled) -> None:
@@ -114,33 +102,7 @@ def retry_one(  # noqa: PLR0913, all of it is one statement's parameters
     if db.execute(cursor, sql, **parameters).rowcount:
         settled.ids.add(held[0])
     else:
-        _cancel_instead(db, cursor, held, settled, error)
-
-
-def give_back_one(db: Engine, cursor: Any, task_id: int, token: int, settled: Settled) -> None:
-    """Put a claimed task back into its queue, its attempt not charged."""
-    if db.execute(cursor, GIVE_BACK, id=task_id, token=token).rowcount:
-        settled.ids.add(task_id)
-    else:
-        _cancel_instead(db, cursor, (task_id, token), settled, None)
-
-
-def _cancel_instead(db: Engine, cursor: Any, held: tuple[int, int], settled: Settled, error: str | None) -> None:
-    """End as cancelled what still has its claim: only a cancel request kept it from being written."""
-    ended = Ended(held[0], held[1], Status.CANCELLED, None if error is None else storable(error))
-    if db.finish(cursor, [ended]):
-        settled.ids.add(held[0])
-        settled.cancelled.add(held[0])
-
-
-def give_back(claims: Iterable[Claim], *, worker: str) -> list[int]:
-    """Put claimed tasks that were not started back into their queues, uncharged; return the ids still held."""
-    db = engine()
-    settled = Settled()
-    with db.transaction() as cursor:
-        for claim in sorted(claims, key=lambda claim: claim.task_id):
-            give_back_one(db, cursor, claim.task_id, claim.token, settled)
-    return sorted(settled.ids)
+        cancel_instead(db, cursor, held, settled, error)
 
 
 def _error(one: Outcome) -> str | None:

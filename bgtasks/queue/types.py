@@ -108,6 +108,17 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True)
+class Slow:
+    """A task behind which others wait in its worker's batch; all of it seen at one moment, while it ran."""
+
+    worker: str
+    running: tuple[int, int]
+    """(task id, token); the token is that of the whole batch."""
+    finished: tuple[int, ...] = ()
+    """Ids of tasks of the batch that are over and not yet written down."""
+
+
+@dataclass(frozen=True, slots=True)
 class Death:
     """A worker confirmed dead, what it held, and why it ended."""
 

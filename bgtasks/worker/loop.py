@@ -7,18 +7,20 @@ import logging
 import os
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from django.db import Error, close_old_connections
 
 from bgtasks import output, registry
 from bgtasks.environment import Environment
-from bgtasks.execution import EXIT_OF_A_COPY, close_connections, execute, tidy_connections
+from bgtasks.execution import EXIT_OF_A_COPY, close_connections, execute, settles_each, tidy_connections
 from bgtasks.limits import Limits
 from bgtasks.queue import claims
 from bgtasks.queue.types import Claim, Holder, Outcome, Result, Turn
 from bgtasks.worker.announcing import announce_outcome, announce_start, announce_the_dead
+from bgtasks.worker.batch import Unstarted, Unwritten
 from bgtasks.worker.observer import Observer
+from bgtasks.worker.pace import Pace
 from bgtasks.worker.refusals import is_refusal, write_singly
 from bgtasks.worker.registration import knowing, process_of
 from bgtasks.worker.reporting import report_leftovers, report_outcome
@@ -49,8 +51,9 @@ class Worker:
         self.wait = wait
         """Sleeps at most that many seconds; returns early when woken or signalled."""
         self.poll_interval = poll_interval
-        self.outcomes: list[Outcome] = []
-        """What is over and not yet written."""
+        self.pace = Pace()
+        self.unstarted = Unstarted()
+        self.unwritten = Unwritten()
         self.sequence = 0
         """The number of the task at hand, by which it can be interrupted."""
         self.asked_to_leave = ""
@@ -67,10 +70,9 @@ class Worker:
         self.environment = Environment(self.observer.descriptors)
         with self.environment.shielding_children():
             while not self.is_finished():
-                claimed = self.turn()  # settles what is done and claims what is next
-                for claim in claimed:
-                    self.outcomes.append(self.execute(claim))
-                if not claimed:
+                if self.turn():  # settles what is done and claims what is next
+                    self.run_batch()
+                else:
                     self.rest()
             self.leave()  # settles the rest, gives back what was not started
         return self.asked_to_leave or self.limit_reached
@@ -89,46 +91,81 @@ class Worker:
             self.limit_reached = self.limits.reached()
         return bool(self.asked_to_leave or self.limit_reached)
 
-    def turn(self) -> list[Claim]:
-        """Settle and claim in one transaction. If the database refuses, keep the outcomes for the next turn."""
+    def turn(self) -> bool:
+        """Settle and claim in one transaction; say whether there is something to run.
+
+        If the database refuses, all is kept for the next turn.
+        """
         self.leave_if_a_copy()
-        self.observer.turned()
-        want = 0 if self.is_finished() else 1
+        want = self.want()
+        self.observer.turned(want)
         try:
             self.register()
-            turn = claims.turn(self.outcomes, want, self.holder)
+            if self.unstarted and not self.unstarted.are_certain:
+                self.unstarted.make_certain(self.holder)
+            if self.is_finished():
+                self.give_back(self.unstarted.take_all())
+            turn = claims.turn(self.unwritten.outcomes, want, self.holder)
         except Exception as error:  # noqa: BLE001 - whatever it is, outcomes are kept and the worker lives
             return self.turn_was_refused(error)
         self.note_contact()
-        settled, self.outcomes = self.outcomes, []
-        return self.conclude(settled, turn)
+        settled = self.unwritten.take()
+        if want:
+            self.pace.claimed(len(turn.claims))
+        self.conclude(settled, turn)
+        if len(turn.claims) == want > 0:
+            self.observer.more_ready()
+        return bool(self.unstarted)
 
-    def conclude(self, settled: list[Outcome], turn: Turn) -> list[Claim]:
-        """Tell what a turn has settled; return what it has claimed."""
+    def want(self) -> int:
+        """Return how many tasks to claim: none as long as there are some that were not started."""
+        if self.unstarted or self.is_finished():
+            return 0
+        return min(self.pace.want(), self.limits.tasks_left())
+
+    def conclude(self, settled: list[Outcome], turn: Turn) -> None:
+        """Tell what a turn has settled, and take over what it has claimed."""
+        self.unstarted.add(turn.claims)
         self.observer.settled(settled)
         self.observer.claimed(turn.claims)
         for outcome in settled:
             report_outcome(outcome, turn, self.holder.name)
             announce_outcome(outcome, turn)
-        return turn.claims
 
-    def turn_was_refused(self, error: Exception) -> list[Claim]:
+    def turn_was_refused(self, error: Exception) -> bool:
         """Wait for a database that is away. If it refuses what was to be written, write that one by one, and go on."""
-        if not self.outcomes or not is_refusal(error):
+        if not self.unwritten or not is_refusal(error):
             self.note_failure(error)
-            return []
+            return False
         logger.warning(
             "database=%s refused a turn, its outcomes are written one by one: %s: %s",
             claims.alias(), type(error).__name__, error,
             extra={"event": "turn_refused", "worker": self.holder.name},
         )  # fmt: skip
-        written = write_singly(self.outcomes, self.holder)
-        self.outcomes = written.left
-        claimed = self.conclude(written.settled, written.turn)
+        written = write_singly(self.unwritten.outcomes, self.holder)
+        self.unwritten.keep(written.left)
+        self.conclude(written.settled, written.turn)
         if written.error is not None:
             self.note_failure(written.error)
-            return claimed
-        return claimed or self.turn()
+            return False
+        return bool(self.unstarted) or self.turn()
+
+    def run_batch(self) -> None:
+        """Run what was claimed, until it is time to write down what is over."""
+        while self.unstarted and not self.is_finished():
+            claim = self.unstarted.first
+            is_alone = self.pace.wants_alone(claim)
+            if is_alone:
+                self.give_back(self.unstarted.take_rest())
+            if self.unwritten.are_due or (is_alone and self.unwritten) or not self.unstarted.are_certain:
+                return
+            self.unstarted.take_first()
+            self.unwritten.add(self.execute(claim), is_urgent=settles_each(claim))
+
+    def give_back(self, rest: Sequence[Claim]) -> None:
+        """Let the next turn put claims that were not started back into their queues."""
+        for claim in rest:
+            self.unwritten.add(Outcome(claim, Result.RELEASED, 0.0))
 
     def execute(self, claim: Claim) -> Outcome:
         """Run one claimed task, and clean up behind it. One that cannot be run here goes back untouched."""
@@ -139,6 +176,7 @@ class Worker:
         announce_start(claim)
         outcome = execute(claim, self.sequence)
         self.observer.finished(claim, outcome)
+        self.pace.note(claim, outcome.duration)
         self.limits.tasks += 1
         self.clean_up(claim)
         return outcome
@@ -147,7 +185,8 @@ class Worker:
         """Say whether the task's function is here; if not, never claim that name again."""
         if registry.get(claim.task_name) is not None:
             return True
-        self.holder = knowing(self.holder, claim)
+        if claim.task_name not in self.holder.unknown:
+            self.holder = knowing(self.holder, claim)
         return False
 
     def clean_up(self, claim: Claim) -> None:
@@ -225,11 +264,10 @@ class Worker:
     def settle_the_rest(self) -> None:
         """Try until every outcome is written or somebody is impatient; look once for a claim that nobody confirmed."""
         is_in_doubt = self.failures > 0
-        while self.outcomes or is_in_doubt:
+        while self.unwritten or self.unstarted or is_in_doubt:
             is_in_doubt = False
-            for claim in self.turn():
-                self.outcomes.append(self.execute(claim))  # which gives it back
-            if self.failures and (self.gives_up or not self.outcomes):
+            self.turn()  # which gives back what it finds
+            if self.failures and (self.gives_up or not (self.unwritten or self.unstarted)):
                 return
             if self.failures:
                 self.observer.idle()

@@ -13,11 +13,17 @@ class Observer:
     descriptors: Sequence[int] = ()
     """What it needs itself: a task that closes one of them has damaged the process."""
 
-    def turned(self) -> None:
-        """The loop goes on: before each round trip to the database, also before those that fail."""
+    def turned(self, want: int) -> None:
+        """The loop goes on: before each round trip to the database, also before those that fail.
+
+        `want`: how many tasks it will claim; 0: there are some that were not started yet.
+        """
 
     def claimed(self, claims: Sequence[Claim]) -> None:
         """The claims are committed; none of them has been started."""
+
+    def more_ready(self) -> None:
+        """A turn brought all it asked for: there may be more, for others."""
 
     def started(self, claim: Claim, sequence: int) -> None:
         """A task is about to run: nothing of it has been touched, not even its arguments."""

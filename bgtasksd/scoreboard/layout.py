@@ -35,7 +35,7 @@ class WorkState(enum.IntEnum):
     IDLE = 1
     BUSY = 2
     FINISHING = 3
-    """The task's body is over, its outcome is not yet written."""
+    """A task's body is over and its outcome not yet written. Id and token 0: it stands in the ring."""
 
 
 class Reason(enum.IntEnum):
@@ -69,8 +69,8 @@ class Record:
 
     @property
     def has_task(self) -> bool:
-        """Tell whether a task is held: running, or over and not yet written down."""
-        return self.state in (WorkState.BUSY, WorkState.FINISHING)
+        """Tell whether a task is held: running, or over and neither written down nor in the ring."""
+        return self.state in (WorkState.BUSY, WorkState.FINISHING) and self.token != 0
 
     @property
     def ended(self) -> int:

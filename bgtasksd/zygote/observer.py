@@ -9,7 +9,7 @@ from typing import Any
 from bgtasks import registry
 from bgtasks.queue.types import Claim, Outcome, Result
 from bgtasks.worker import Observer
-from bgtasksd.scoreboard import Record, WorkState
+from bgtasksd.scoreboard import Finished, Record, WorkState
 from bgtasksd.zygote.line import Line
 
 
@@ -25,6 +25,8 @@ class SlotObserver(Observer):
         self.counts = [0, 0, 0, 0]
         """Done, failed, retried, cancelled."""
         self.record = Record(WorkState.IDLE)
+        self.in_ring: set[int] = set()
+        """Ids of the tasks that stand in the page's ring."""
 
     def started(self, claim: Claim, sequence: int) -> None:
         """Name the task before anything of it is touched: what kills the worker must be known."""
@@ -37,21 +39,33 @@ class SlotObserver(Observer):
         )
 
     def finished(self, claim: Claim, outcome: Outcome) -> None:
-        """The body is over: no time limit any more, and the counts move."""
+        """The body is over: no time limit any more, and the counts move.
+
+        A success goes into the ring, and is held no longer: should the worker die now, maintenance writes it down.
+        """
         self._count(outcome.result)
         record = self.record
         task = (record.sequence, record.task_id, record.token, record.started_at, 0.0)
+        if outcome.result is Result.SUCCESSFUL:
+            now = time.monotonic()
+            if self.page.push(Finished(claim.task_id, claim.token, now, outcome.duration)):
+                self.in_ring.add(claim.task_id)
+                task = (record.sequence, 0, 0, now, 0.0)
         self._write(WorkState.FINISHING, task, record.task_name)
 
     def settled(self, outcomes: Sequence[Outcome]) -> None:
         """What was held is written down."""
+        over = self.in_ring.intersection(one.claim.task_id for one in outcomes)
+        if over:
+            self.page.discard(len(over))
+            self.in_ring -= over
         self.idle()
 
     def idle(self) -> None:
         """Nothing is held."""
         self._write(WorkState.IDLE, (self.record.sequence, 0, 0, 0.0, 0.0), "")
 
-    def turned(self) -> None:
+    def turned(self, want: int) -> None:
         """The loop moves; the only place where a busy worker hears its supervisor."""
         self.counter += 1
         record = self.record

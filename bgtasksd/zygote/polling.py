@@ -62,7 +62,7 @@ class Polling:
             self.limits.ask(reason)
             while not self.line.granted and not self.line.drain_reason:
                 self.line.wait(1.0)
-                self.observer.turned()
+                self.observer.turned(0)
         return reason
 
 

@@ -118,9 +118,10 @@ class Foreground(Observer):
 
     # What the worker tells
 
-    def turned(self) -> None:
+    def turned(self, want: int) -> None:
         self.maintenance.run_due()
-        self.deadline.before_claim()
+        if want:
+            self.deadline.before_claim()
 
     def claimed(self, claims: Sequence[Claim]) -> None:
         self.deadline.after_claim()

@@ -1,0 +1,47 @@
+"""How many tasks to claim at once: as many fast ones as fill a moment; what may be slow, or fatal, runs alone."""
+
+from __future__ import annotations
+
+from bgtasks.queue.types import Claim
+
+MOMENT = 0.2
+"""Seconds of work to claim at once."""
+SLOW = 0.1
+"""Seconds: nothing is to wait behind a task that takes as long as this."""
+MOST = 200
+WEIGHT = 1 / 8
+"""Of the last task in the averages."""
+
+
+class Pace:
+    """Averages of how long tasks take: of each name, and of whatever came lately."""
+
+    def __init__(self) -> None:
+        self._by_name: dict[str, float] = {}
+        self._lately: float | None = None
+        self._most = 1
+        """Doubled with each full batch: a worker that begins does not know yet what it claims."""
+
+    def note(self, claim: Claim, duration: float) -> None:
+        """Learn from one task that was run, in seconds."""
+        name = claim.task_name
+        self._by_name[name] = _average(self._by_name.get(name, duration), duration)
+        self._lately = _average(duration if self._lately is None else self._lately, duration)
+
+    def want(self) -> int:
+        """Return how many tasks to claim next."""
+        if self._lately is None:
+            return 1
+        return max(1, min(self._most, int(MOMENT / max(self._lately, MOMENT / MOST))))
+
+    def claimed(self, count: int) -> None:
+        """Learn how many tasks a turn brought."""
+        self._most = min(MOST, 2 * max(1, count))
+
+    def wants_alone(self, claim: Claim) -> bool:
+        """Say whether a task may hold up others: it is slow, nobody here knows it yet, or it crashed a worker."""
+        return claim.crashes > 0 or self._by_name.get(claim.task_name, SLOW) >= SLOW
+
+
+def _average(before: float, last: float) -> float:
+    return before + WEIGHT * (last - before)
