@@ -68,21 +68,22 @@ class Duties:
     def __init__(self, line: Channel, options: Options, pages: list[Page]) -> None:
         from bgtasks import figures, maintenance  # import models: only after the set-up
         from bgtasks.maintenance.burial import Burial
+        from bgtasks.maintenance.relief import Relief
 
         self.line = line
         self.pages = pages
         self.workers: list[str] | None = None
         """Who lives; None until the supervisor has said so."""
         self.deaths: dict[str, int] = {}
-        self.slow_tasks = SlowTasks(pages)
+        slow_tasks = SlowTasks(pages)
         self.maintenance = maintenance.Maintenance(
             lambda: self.workers or [],
             lease=options.lease,
             poll_interval=options.sleep,
             burial=Burial(),
             sample=figures.queue_figures,
-            slow=lambda: self.slow_tasks.found(self.workers or []),
         )
+        self.maintenance.also(Relief(lambda: slow_tasks.found(self.workers or [])).run, interval=0.0)
 
     def run(self) -> int:
         """Introduce yourself, then listen and work in turns."""

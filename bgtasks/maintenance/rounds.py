@@ -17,14 +17,13 @@ from bgtasks.maintenance.contact import Contact
 from bgtasks.maintenance.latecomers import FIRST_LOOK, Latecomers
 from bgtasks.maintenance.report import Report
 from bgtasks.queue import claims
-from bgtasks.queue.types import Death, Ending, Release, Slow
+from bgtasks.queue.types import Death, Ending, Release
 
 logger = logging.getLogger("bgtasks.maintenance")
 
 PRUNE_INTERVAL = 60.0
 BURY_INTERVAL = 10.0
 SAMPLE_INTERVAL = 5.0
-SLOW_INTERVAL, RESTING_INTERVAL = 0.25, 1.0
 LONGEST_PAUSE = 5.0
 """Seconds between two tries to reach a database that is away."""
 
@@ -51,7 +50,6 @@ class Maintenance:
         poll_interval: float = 5.0,
         burial: Burial | None = None,
         sample: Callable[[], list[dict[str, Any]]] | None = None,
-        slow: Callable[[], Sequence[Slow] | None] | None = None,
     ) -> None:
         self.holders = holders
         """The living workers whose leases are ours to renew."""
@@ -60,8 +58,6 @@ class Maintenance:
         self.contact = Contact(lease)
         self.burial = burial or Burial()
         self.sample = sample
-        self.slow = slow
-        """The tasks of our workers that are slow, each named once; it returns None while none runs anything."""
         self.deaths: list[Death] = []
         self.latecomers = Latecomers(lease / 3)
         self.attempts_looked_at = 0
@@ -82,8 +78,6 @@ class Maintenance:
         ]
         if sample is not None:
             self.duties.append(Duty(self.take_sample, SAMPLE_INTERVAL))
-        if slow is not None:
-            self.duties.append(Duty(self.give_back_behind, SLOW_INTERVAL))
 
     def run_due(self, now: float | None = None) -> Report:
         """Do what is due, in order. With the database away nothing is lost: it is all due again a little later."""
@@ -100,6 +94,10 @@ class Maintenance:
         """Return how long nothing is due."""
         now = time.monotonic() if now is None else now
         return max(0.0, self.retry_at - now, min(duty.due_at for duty in self.duties) - now)
+
+    def also(self, run: Callable[[Report], float | None], interval: float) -> None:
+        """Take on one more duty."""
+        self.duties.append(Duty(run, interval))
 
     def report_death(self, death: Death) -> None:
         """Remember a worker confirmed dead, to be accounted for in the next round, or in the first that succeeds."""
@@ -188,18 +186,6 @@ class Maintenance:
     def take_sample(self, report: Report) -> None:
         """Read the figures of the queues."""
         report.queues = self.sample() if self.sample is not None else None
-
-    def give_back_behind(self, report: Report) -> float | None:
-        """Give back what waits in a worker's batch behind a task that turned out to be slow."""
-        found = self.slow() if self.slow is not None else None
-        for slow in found or ():
-            given_back = claims.give_back_behind(slow)
-            if given_back:
-                report.given_back += len(given_back)
-                logger.info(
-                    "worker=%s gave back %s tasks behind task %s", slow.worker, len(given_back), slow.running[0]
-                )
-        return RESTING_INTERVAL if found is None else None
 
     def _release(self, death: Death, report: Report) -> None:
         self._note_release(claims.release(death), death.reason, report)
