@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
@@ -15,6 +15,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.transaction import TransactionManagementError
 from django.utils import timezone
 
+from bgtasks.queue.request import Call, Stored
 from bgtasks.queue.rows import LIVE, names
 from bgtasks.queue.types import Holder
 
@@ -76,9 +77,10 @@ class Engine(ABC):
         """Return a datetime as the ORM would give it. Nothing to do where the driver knows time zones."""
         return value  # type: ignore[no-any-return]
 
-    def row_time(self, value: Any) -> datetime:
-        """Return a datetime that travelled in a row of `live_columns` as the ORM would give it."""
-        return self.to_python(value)
+    @property
+    def row_time(self) -> Callable[[Any], datetime]:
+        """How to read a datetime that travelled in a row of `live_columns`, as the ORM would give it."""
+        return self.to_python
 
     def to_database(self, value: datetime) -> Any:
         """Return a datetime as the ORM would store it."""
@@ -117,10 +119,27 @@ class Engine(ABC):
                 yield cursor
 
     @contextmanager
+    def whole(self) -> Iterator[None]:
+        """Keep all that is written or nothing: in a transaction, or a savepoint of the caller's."""
+        if self.is_between_transactions():
+            with self.transaction():
+                yield
+        else:
+            with transaction.atomic(using=self.connection.alias):
+                yield
+
+    @contextmanager
     def atomic(self) -> Iterator[None]:
         """Open the transaction in which a task's body and its settling commit together."""
         with transaction.atomic(using=self.connection.alias, durable=True):
             yield
+
+    def turnstile(self) -> AbstractContextManager[None]:
+        """Wait for this host's other writers where one at a time can write, around a write outside of `transaction`."""
+        return nullcontext()
+
+    def reserve(self) -> None:
+        """Let the caller's transaction get what it needs for writing before it reads, where that matters."""
 
     def execute(self, cursor: Any, sql: str, **parameters: Any) -> Any:
         """Run one statement with named parameters; those of the clock are added."""
@@ -144,6 +163,10 @@ class Engine(ABC):
 
         None: another row has its `unique_key`.
         """
+
+    @abstractmethod
+    def insert_many(self, row: Row, run_at: datetime | None, calls: Sequence[Call]) -> Stored:
+        """Insert as many requests as there are calls in one statement, alike but for `request.OF_CALL`."""
 
     @abstractmethod
     def claim(self, cursor: Any, want: int, holder: Holder, token: int) -> list[Row]:

@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.conf import settings
 from django.utils import timezone
 
-from bgtasks.queue.engine import AtOnce, Ended, Engine, Row
-from bgtasks.queue.request import REQUEST
+from bgtasks.queue.engine import AtOnce, Ended, Engine, Row, in_utc
+from bgtasks.queue.inserts import postgresql as inserts
+from bgtasks.queue.request import Call, Stored
 from bgtasks.queue.rows import LIVE, SHARED, TIMES, names, taken_along
 from bgtasks.queue.types import Holder
 from bgtasks.queue_filters import QueueFilter, filter_of
-
-INSERT = f"""
-INSERT INTO bgtasks_task ({names(REQUEST)}, attempts, crashes, last_error, created_at, run_at, status)
-VALUES ({", ".join(["%s"] * len(REQUEST))}, 0, 0, '', statement_timestamp(),
-        COALESCE(%s::timestamptz, statement_timestamp()),
-        CASE WHEN %s::timestamptz > statement_timestamp() THEN 0 ELSE 1 END)
-ON CONFLICT (unique_key) DO NOTHING
-RETURNING id, status, run_at, created_at
-"""
 
 EVERY_QUEUE = """
 SELECT name FROM bgtasks_queue WHERE paused_at IS NULL OR paused_until <= statement_timestamp()
@@ -76,12 +68,14 @@ WITH {CHOSEN}, {TAKEN}
 SELECT (SELECT count(*) FROM seen), taken.* FROM (SELECT 1) AS always LEFT JOIN taken ON true
 """
 
+# By id and nothing else: the index of what is running holds every row settled since the last vacuum, and `status = 2`
+# let the planner read them all (20 ms for 50 rows after 10,000).
 MOVED = f"""
 ended AS (
     DELETE FROM bgtasks_task AS task
-    USING unnest(%(ids)s::bigint[], %(tokens)s::bigint[], %(statuses)s::smallint[], %(errors)s::text[],
+    USING unnest((SELECT %(ids)s::bigint[]), %(tokens)s::bigint[], %(statuses)s::smallint[], %(errors)s::text[],
         %(results)s::text[]) AS ended(id, token, status, error, result)
-    WHERE task.id = ended.id AND task.claim = ended.token AND task.status = 2 {{only}}
+    WHERE task.id = ended.id AND task.claim = ended.token AND task.status + 0 = 2 {{only}}
     RETURNING {taken_along("ended.error")}, COALESCE(task.due_at, task.run_at) AS due_at,
         ended.status AS outcome, ended.result AS result
 ), moved AS (
@@ -91,10 +85,12 @@ ended AS (
     RETURNING id, "repeat")
 """
 FINISH = f'WITH {MOVED.format(only="")} SELECT id, "repeat" FROM moved'
+# The ids stand in every row of the answer: they are sent only if some are missing.
 # Settling and claiming touch different rows, so one statement does both: one round trip instead of four.
 AT_ONCE = f"""
 WITH {MOVED.format(only='AND task."repeat" <= 0')}, {CHOSEN}, {TAKEN}
-SELECT (SELECT array_agg(id) FROM moved), (SELECT count(*) FROM seen), taken.*
+SELECT CASE WHEN (SELECT count(*) FROM moved) < %(given)s THEN (SELECT array_agg(id) FROM moved) END,
+    (SELECT count(*) FROM moved), (SELECT count(*) FROM seen), taken.*
 FROM (SELECT 1) AS always LEFT JOIN taken ON true
 """
 
@@ -109,17 +105,20 @@ class PostgreSQL(Engine):
     def after(self, seconds: str) -> str:
         return f"(statement_timestamp() + %({seconds})s * interval '1 second')"
 
-    def row_time(self, value: Any) -> datetime:
-        at = EPOCH + timedelta(microseconds=value)
+    @property
+    def row_time(self) -> Callable[[Any], datetime]:
+        return _at if in_utc(self.connection) else self._local_at
+
+    def _local_at(self, microseconds: int) -> datetime:
         if not settings.USE_TZ:
-            return timezone.make_naive(at, timezone.get_default_timezone())
-        return at if self.connection.timezone is UTC else at.astimezone(self.connection.timezone)
+            return timezone.make_naive(_at(microseconds), timezone.get_default_timezone())
+        return _at(microseconds).astimezone(self.connection.timezone)
 
     def insert(self, row: Row, run_at: datetime | None) -> Row | None:
-        with self.connection.cursor() as cursor:
-            cursor.execute(INSERT, (*row, run_at, run_at))
-            inserted: Row | None = cursor.fetchone()
-        return inserted
+        return inserts.insert(self, row, run_at)
+
+    def insert_many(self, row: Row, run_at: datetime | None, calls: Sequence[Call]) -> Stored:
+        return inserts.insert_many(self, row, run_at, calls)
 
     def claim(self, cursor: Any, want: int, holder: Holder, token: int) -> list[Row]:
         taken, full = self._claim(cursor, want, holder, token, lock_seen="")
@@ -143,8 +142,10 @@ class PostgreSQL(Engine):
         with self.connection.cursor() as cursor:
             cursor.execute(AT_ONCE.format(**clauses, lock_seen=""), {**parameters, **_ending(ended)})
             rows = cursor.fetchall()
-        taken = [row[2:] for row in rows if row[2] is not None]
-        return AtOnce(set(rows[0][0] or ()), taken, len(taken) < want and rows[0][1] >= parameters["look"])
+        some, count, seen = rows[0][:3]
+        finished = {one.task_id for one in ended} if count == len(ended) else set(some or ())
+        taken = [row[3:] for row in rows if row[3] is not None]
+        return AtOnce(finished, taken, len(taken) < want and seen >= parameters["look"])
 
 
 def _claiming(want: int, holder: Holder, token: int, margin: int) -> tuple[dict[str, str], dict[str, Any]]:
@@ -181,11 +182,25 @@ def _beginning(prefix: str) -> str:
     return re.sub(r"([\\%_])", r"\\\1", prefix) + "%"
 
 
-def _ending(ended: Sequence[Ended]) -> dict[str, list[Any]]:
+def _ending(ended: Sequence[Ended]) -> dict[str, Any]:
     return {
-        "ids": [one.task_id for one in ended],
-        "tokens": [one.token for one in ended],
-        "statuses": [one.status for one in ended],
-        "errors": [one.error for one in ended],
-        "results": [one.result for one in ended],
+        "given": len(ended),
+        "ids": _numbers(one.task_id for one in ended),
+        "tokens": _numbers(one.token for one in ended),
+        "statuses": _numbers(one.status for one in ended),
+        "errors": _texts([one.error for one in ended]),
+        "results": _texts([one.result for one in ended]),
     }
+
+
+def _numbers(values: Iterable[int]) -> str:
+    """Return an array as its literal: to adapt a list costs the driver 20 µs a task."""
+    return f"{{{','.join(map(str, map(int, values)))}}}"
+
+
+def _texts(values: list[str | None]) -> str | list[str | None]:
+    return values if any(value is not None for value in values) else f"{{{','.join(['NULL'] * len(values))}}}"
+
+
+def _at(microseconds: int) -> datetime:
+    return EPOCH + timedelta(microseconds=microseconds)

@@ -84,4 +84,5 @@ def _is_plain(one: Outcome) -> bool:
 
 
 def _claims(db: Engine, rows: Iterable[Row]) -> list[Claim]:
-    return [claim_of(row, db.row_time) for row in in_claim_order(rows)]
+    row_time = db.row_time
+    return [claim_of(row, row_time) for row in in_claim_order(rows)]
