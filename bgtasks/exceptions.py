@@ -4,6 +4,7 @@ Exception
 └─ BackgroundTaskError          the base of what bgtasks raises
    ├─ InvalidTaskError          raised by a task: it fails for good, now
    ├─ TaskArgumentError         the arguments cannot be stored (also a TypeError)
+   ├─ UnknownQueue              no queue has this name (also a LookupError)
    └─ WorkerDied                recorded for a task whose worker process ended under it
 BaseException
 └─ TaskInterruption             raised inside a running task; `except Exception` must not swallow it
@@ -15,7 +16,7 @@ BaseException
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 
 class BackgroundTaskError(Exception):
@@ -32,6 +33,18 @@ class InvalidTaskError(BackgroundTaskError):
 
 class TaskArgumentError(BackgroundTaskError, TypeError):
     """An argument of a task cannot be stored as JSON; nothing was stored."""
+
+
+class UnknownQueue(BackgroundTaskError, LookupError):
+    """No queue has this name, or begins so; the message names those that come near."""
+
+    def __init__(self, name: str, near: Sequence[str], known: Collection[str]) -> None:
+        self.name, self.near = name, list(near)
+        there = f"there are: {', '.join(sorted(known)[:10])}{', …' if len(known) > 10 else ''}"
+        if near or not known:
+            there = f"did you mean {' or '.join(map(repr, near))}?" if near else "no task was enqueued yet"
+        what = f"no queue begins with {name[:-1]!r}" if name.endswith("*") else f"there is no queue {name!r}"
+        super().__init__(f"{'no queue is left' if name == '*' else what}; {there}")
 
 
 class WorkerDied(BackgroundTaskError):
