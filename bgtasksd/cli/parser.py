@@ -7,9 +7,11 @@ import difflib
 import re
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NoReturn
 
 from bgtasks import __version__
+from bgtasks.management import verbs as project_verbs
 from bgtasksd.cli.printing import fail
 from bgtasksd.cli.values import reader
 from bgtasksd.options import TABLE, Option
@@ -98,11 +100,26 @@ def build() -> tuple[Parser, dict[str, Parser]]:
     _add_common(parser)
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", parser_class=Parser)
     made = {}
-    for name, (summary, examples, add_arguments) in _VERBS.items():
+    for name, (summary, examples, add_arguments) in {**_VERBS, **_verbs_of_the_project()}.items():
         made[name] = verbs.add_parser(name, help=summary, description=f"{summary}\n\n{examples}")
         add_arguments(made[name])
         _add_common(made[name], is_below=True)
     return parser, made
+
+
+def _verbs_of_the_project() -> dict[str, tuple[str, str, Callable[[Parser], None]]]:
+    found = {}
+    for name in project_verbs.VERBS:
+        verb = project_verbs.module_of(name)
+        found[name] = (verb.SUMMARY, verb.EXAMPLES, partial(_add_of_the_project, verb.add_arguments))
+    return found
+
+
+def _add_of_the_project(add_arguments: Callable[[Parser], None], parser: Parser) -> None:
+    add_arguments(parser)
+    for option in TABLE:
+        if option.name in ("settings", "chdir"):
+            _add_option(parser, option)
 
 
 def _add_common(parser: Parser, *, is_below: bool = False) -> None:
