@@ -35,7 +35,7 @@ KNOWS_THE_VENDOR = ("bgtasks/queue/", "bgtasks/migrations/")
 WRITES_STATUS = ("bgtasks/queue/", "bgtasks/models/", "bgtasks/models.py", "bgtasks/migrations/")
 CALLS_THE_SYSTEM = (
     *("bgtasksd/children/", "bgtasksd/scoreboard/", "bgtasksd/systemd.py", "bgtasksd/lock.py"),
-    *("bgtasks/identity.py", "bgtasks/queue/sqlite.py"),
+    *("bgtasks/identity.py", "bgtasks/queue/turnstile.py"),
 )
 PRINTS = ("bgtasks/output/", "bgtasks/output.py", "bgtasksd/cli")
 

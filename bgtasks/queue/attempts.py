@@ -7,7 +7,7 @@ from typing import Any
 
 from bgtasks.models import TaskAttempt
 from bgtasks.queue.engine import Engine
-from bgtasks.queue.engines import alias
+from bgtasks.queue.engines import alias, engine
 from bgtasks.queue.rows import storable
 from bgtasks.queue.types import Outcome
 
@@ -64,4 +64,5 @@ def unannounced(limit: int) -> list[TaskAttempt]:
 
 def announce(ids: Iterable[int]) -> int:
     """Note that the signals of these attempts were sent."""
-    return TaskAttempt.objects.using(alias()).filter(id__in=list(ids), announced=False).update(announced=True)
+    with engine().turnstile():
+        return TaskAttempt.objects.using(alias()).filter(id__in=list(ids), announced=False).update(announced=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime, timedelta
@@ -14,6 +12,7 @@ from django.utils import timezone
 from bgtasks.queue.engine import Ended, Engine, Row, with_zone
 from bgtasks.queue.request import REQUEST
 from bgtasks.queue.rows import LIVE, SHARED, names, taken_along
+from bgtasks.queue.turnstile import locked
 from bgtasks.queue.types import Holder
 from bgtasks.queue_filters import QueueFilter, filter_of
 
@@ -54,6 +53,7 @@ FROM (VALUES {{ended}}) AS ended CROSS JOIN bgtasks_task AS task
     ON task.id = ended.column1 AND task.claim = ended.column2 AND task.status = 2
 RETURNING id, "repeat"
 """
+RESERVE = "DELETE FROM bgtasks_queue WHERE 1 = 0"
 FORGET = "DELETE FROM bgtasks_task WHERE id IN ({ids})"
 
 
@@ -80,17 +80,29 @@ class SQLite(Engine):
             yield cursor
 
     @contextmanager
+    def joined(self) -> Iterator[Any]:
+        self.reserve()
+        with super().joined() as cursor:
+            yield cursor
+
+    @contextmanager
     def atomic(self) -> Iterator[None]:
         with immediate(self.connection), super().atomic():
             yield
 
+    def reserve(self) -> None:
+        # a write of nothing, but first: a transaction that has read already cannot wait for the lock any more
+        if self.connection.in_atomic_block:
+            with self.connection.cursor() as cursor:
+                cursor.execute(RESERVE)
+
     def turnstile(self) -> AbstractContextManager[None]:
-        """Wait for this host's other writers, in order: SQLite's own waiting is a sleep loop that starves some.
+        """Wait for this host's other writers: SQLite's own waiting is a sleep loop that starves some.
 
         Never inside a transaction: its owner would wait here for a writer that waits for the owner's write lock.
         """
         name = str(self.connection.settings_dict["NAME"])
-        if self.connection.in_atomic_block or self.connection.is_in_memory_db():  # type: ignore[attr-defined]
+        if not self.is_between_transactions() or self.connection.is_in_memory_db():  # type: ignore[attr-defined]
             return nullcontext()
         return locked(f"{name}.bgtasks-lock")
 
@@ -159,19 +171,3 @@ def immediate(connection: Any) -> Iterator[None]:
         yield
     finally:
         connection.transaction_mode = mode
-
-
-@contextmanager
-def locked(path: str) -> Iterator[None]:
-    """Hold the lock file, opened anew each time: a descriptor kept would be shared across a fork, lock and all."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CREAT, 0o644)
-    except OSError:
-        # Somewhere this process may not create files: correctness never rests on this lock, only fairness does.
-        yield
-        return
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

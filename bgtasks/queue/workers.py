@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from bgtasks.models import WorkerProcess
-from bgtasks.queue.engines import alias
+from bgtasks.queue.engines import alias, engine
 from bgtasks.queue.upkeep import database_now
 
 
 def register(worker: WorkerProcess) -> WorkerProcess:
     """Write down who this worker is, so that its death can be told from its silence."""
     worker.started_at = worker.last_seen_at = database_now()
-    worker.save(using=alias())
+    with engine().turnstile():
+        worker.save(using=alias())
     return worker
 
 
 def forget(name: str) -> None:
     """Take a worker's row away: it has left, and holds nothing."""
-    WorkerProcess.objects.using(alias()).filter(name=name).delete()
+    with engine().turnstile():
+        WorkerProcess.objects.using(alias()).filter(name=name).delete()
 
 
 def workers_of_this_boot(host: str, boot_id: str, pid_namespace: str) -> list[WorkerProcess]:
