@@ -35,6 +35,7 @@ class SlowTasks:
                 continue
             seen.add((page.worker_id, record.sequence))
             if (page.worker_id, record.sequence) not in self.seen:
-                slow.append(Slow(name, (record.task_id, record.token), tuple(entry.task_id for entry in finished)))
+                over = tuple((entry.task_id, entry.token, entry.duration) for entry in finished)
+                slow.append(Slow(name, (record.task_id, record.token), over))
         self.seen = seen
         return slow if is_any_busy else None

@@ -1,4 +1,4 @@
-"""Giving back what waits in a worker's batch behind a task that turned out to be slow."""
+"""A worker's batch when a task of it turns out to be slow: what is over is settled, what waits is given back."""
 
 from __future__ import annotations
 
@@ -27,9 +27,12 @@ class Relief:
         """Look once; return the seconds until the next look."""
         found = self.slow()
         for slow in found or ():
-            given_back = claims.give_back_behind(slow)
-            if given_back:
-                report.given_back += len(given_back)
-                task_id = slow.running[0]
-                logger.info("worker=%s gave back %s tasks behind task %s", slow.worker, len(given_back), task_id)
+            relieved = claims.relieve(slow)
+            if relieved.given_back or relieved.finished:
+                report.given_back += len(relieved.given_back)
+                logger.info(
+                    "worker=%s settled %s tasks before and gave back %s tasks behind task %s, which is slow",
+                    slow.worker, len(relieved.finished), len(relieved.given_back), slow.running[0],
+                    extra={"event": "relief", "worker": slow.worker, "task_id": slow.running[0]},
+                )  # fmt: skip
         return RESTING_INTERVAL if found is None else INTERVAL

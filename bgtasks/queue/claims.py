@@ -14,21 +14,26 @@ from bgtasks.queue.enqueueing import (
     remove_waiting,
     replace_waiting,
 )
-from bgtasks.queue.giving_back import give_back, give_back_behind, keep
+from bgtasks.queue.giving_back import give_back, keep
 from bgtasks.queue.leases import renew
 from bgtasks.queue.many import enqueue_many
-from bgtasks.queue.releasing import has_expired, reclaim, release
+from bgtasks.queue.notifying import listener
+from bgtasks.queue.own_processes import be_patient, ensure_wal
+from bgtasks.queue.pruning import Pruning, forget_silent, prune, prune_orphans, pruning
+from bgtasks.queue.releasing import has_expired, reclaim, release, relieve
 from bgtasks.queue.settling import settle
 from bgtasks.queue.turning import turn
-from bgtasks.queue.upkeep import database_now, next_due, prune, prune_orphans, stage
+from bgtasks.queue.upkeep import database_now, give_rows_to_queues, look, next_due, stage
 from bgtasks.queue.verbs import cancel, change_priority, delete_waiting, retry, run_now
 from bgtasks.queue.workers import forget, register, workers_of_this_boot
 
 __all__ = [
+    "Pruning",
     "alias",
     "announce",
     "as_datetime",
     "atomic",
+    "be_patient",
     "cancel",
     "change_priority",
     "database_now",
@@ -36,19 +41,25 @@ __all__ = [
     "enqueue",
     "enqueue_many",
     "enqueue_unless_waiting",
+    "ensure_wal",
     "fill",
     "forget",
+    "forget_silent",
     "give_back",
-    "give_back_behind",
+    "give_rows_to_queues",
     "has_expired",
     "keep",
+    "listener",
+    "look",
     "move_waiting_or_enqueue",
     "next_due",
     "prune",
     "prune_orphans",
+    "pruning",
     "reclaim",
     "register",
     "release",
+    "relieve",
     "remove_waiting",
     "renew",
     "replace_waiting",

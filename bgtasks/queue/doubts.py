@@ -9,7 +9,7 @@ from typing import Any
 from bgtasks.queue.engine import Engine
 from bgtasks.queue.rows import claim_of, in_claim_order
 from bgtasks.queue.settling import ENDINGS
-from bgtasks.queue.types import Claim, Holder, Outcome
+from bgtasks.queue.types import Claim, Holder, Outcome, Result
 
 MADE = "SELECT {columns} FROM bgtasks_task WHERE status = 2 AND locked_by = %(holder)s AND claim IN {tokens}"
 WRITTEN = """
@@ -59,8 +59,9 @@ class Doubts:
         return [claim_of(row, db.row_time) for row in in_claim_order(found)]
 
     def without_written(self, db: Engine, cursor: Any, holder: Holder, lost: Sequence[Outcome]) -> list[Outcome]:
-        """Return the outcomes that are lost indeed, and were not written by a turn in doubt."""
+        """Return the outcomes that are lost indeed: not written by a turn in doubt, nor by maintenance from the ring."""
         doubtful = self._outcomes.get(holder.name, set()).intersection(map(_held, lost))
+        doubtful |= {_held(one) for one in lost if one.result is Result.SUCCESSFUL}
         if not doubtful:
             return list(lost)
         ids, parameters = db.listed("id", [task_id for task_id, _ in sorted(doubtful)])

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from bgtasks import waking
 from bgtasks.queue.engine import Engine
 from bgtasks.queue.engines import engine
 from bgtasks.queue.rows import id_list
@@ -38,20 +39,16 @@ def give_back(claims: Iterable[Claim], *, worker: str) -> list[int]:
     return sorted(settled.ids)
 
 
-def give_back_behind(slow: Slow) -> list[int]:
-    """Give back what a worker claimed together with a slow task and has not started; return the ids.
+def give_back_behind(db: Engine, cursor: Any, slow: Slow, settled: Settled) -> None:
+    """Give back what a worker claimed together with a slow task and has not started.
 
     The worker renews what is left of its batch under a fresh token before it starts the next one: if it was faster,
     nothing is found here.
     """
-    db = engine()
-    settled = Settled()
-    kept, parameters = db.listed("kept", [slow.running[0], *sorted(slow.finished)])
+    kept, parameters = db.listed("kept", [slow.running[0], *sorted(task_id for task_id, _, _ in slow.finished)])
     parameters |= {"worker": slow.worker, "token": slow.running[1]}
-    with db.transaction() as cursor:
-        rows = db.execute(cursor, BEHIND.format(kept=kept) + db.skip_locked, **parameters).fetchall()
-        _free(db, cursor, rows, settled)
-    return sorted(settled.ids)
+    rows = db.execute(cursor, BEHIND.format(kept=kept) + db.skip_locked, **parameters).fetchall()
+    _free(db, cursor, rows, settled)
 
 
 def keep(claims: Sequence[Claim], fresh: int, holder: Holder) -> list[Claim]:
@@ -88,6 +85,7 @@ def _free(db: Engine, cursor: Any, rows: Sequence[Any], settled: Settled, crash:
     if free:
         db.execute(cursor, GIVE_BACK.format(by_id=db.by_id, ids=id_list(free)), crash=crash)
         settled.ids.update(row[0] for row in free)
+        waking.ready(db.connection, "")
     for task_id, token, requested_at in rows:
         if requested_at is not None:
             cancel_instead(db, cursor, (task_id, token), settled, None)

@@ -1,19 +1,19 @@
-"""Taking tasks from workers that are gone: confirmed dead (release), or silent for a whole lease (reclaim)."""
+"""Taking tasks from workers: confirmed dead (release), silent for a whole lease (reclaim), or held up (relieve)."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from bgtasks.models import Status
 from bgtasks.queue.attempts import record_one
 from bgtasks.queue.engine import Ended, Engine
 from bgtasks.queue.engines import engine
-from bgtasks.queue.giving_back import give_back_held
+from bgtasks.queue.giving_back import give_back_behind, give_back_held
 from bgtasks.queue.rows import storable
 from bgtasks.queue.settled import Settled
 from bgtasks.queue.settling import GUARD, finish, retry_one
-from bgtasks.queue.types import Death, Ending, Release
+from bgtasks.queue.types import Death, Ending, Release, Slow
 from bgtasks.queue.verdicts import Held, Verdict, exception_of, verdict
 
 COLUMNS = "id, claim, attempts, crashes, max_attempts, locked_by, locked_at"
@@ -32,7 +32,7 @@ def release(death: Death) -> Release:
     db = engine()
     released = Release(death.worker, [], [], [], [], [])
     with db.transaction() as cursor:
-        _finish_written_down(db, cursor, death, released)
+        _finish_written_down(db, cursor, death.finished, released)
         rows = db.execute(cursor, HELD_BY + db.lock, worker=death.worker).fetchall()
         _give_back(db, cursor, [row for row in rows if row[:2] != death.running], released, death.are_suspects)
         for row in rows:
@@ -60,6 +60,17 @@ def reclaim(limit: int = 100, *, own: Collection[str] = ()) -> list[Release]:
     return list(released.values())
 
 
+def relieve(slow: Slow) -> Release:
+    """Settle what a worker with a slow task has finished, and give back what waits behind it; the worker lives on."""
+    db = engine()
+    released, settled = Release(slow.worker, [], [], [], [], []), Settled()
+    with db.transaction() as cursor:
+        _finish_written_down(db, cursor, slow.finished, released)
+        give_back_behind(db, cursor, slow, settled)
+    _note(released.given_back, released.cancelled, settled)
+    return released
+
+
 def has_expired() -> bool:
     """Say whether there is a task whose lease has expired on the database's clock."""
     db = engine()
@@ -67,10 +78,12 @@ def has_expired() -> bool:
         return db.execute(cursor, ANY_EXPIRED.format(now=db.now)).fetchone() is not None
 
 
-def _finish_written_down(db: Engine, cursor: Any, death: Death, released: Release) -> None:
+def _finish_written_down(
+    db: Engine, cursor: Any, finished: Iterable[tuple[int, int, float]], released: Release
+) -> None:
     """Settle what the worker had finished but not yet written to the database."""
     settled = Settled()
-    ended = [Ended(task_id, token, Status.SUCCESSFUL) for task_id, token, _ in sorted(death.finished)]
+    ended = [Ended(task_id, token, Status.SUCCESSFUL) for task_id, token, _ in sorted(finished)]
     finish(db, cursor, ended, settled)
     released.finished.extend(sorted(settled.ids))
 

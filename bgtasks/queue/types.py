@@ -114,8 +114,8 @@ class Slow:
     worker: str
     running: tuple[int, int]
     """(task id, token); the token is that of the whole batch."""
-    finished: tuple[int, ...] = ()
-    """Ids of tasks of the batch that are over and not yet written down."""
+    finished: tuple[tuple[int, int, float], ...] = ()
+    """(task id, token, duration) of tasks that succeeded and were not yet written down."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,15 @@ def quick(number: int = 0) -> None:
     note("ran", number=number)
 
 
+@background
+def stand(number: int) -> None:
+    """Be quick, unless a file stands beside the ledger for this number; then wait until it is gone."""
+    note("ran", number=number)
+    obstacle = Path(os.environ["BGTASKS_TEST_LEDGER"]).with_name(f"stand-{number}")
+    while obstacle.exists():
+        time.sleep(0.05)
+
+
 @background(atomic=True)
 def quick_and_atomic(number: int = 0) -> None:
     note("ran", number=number)
