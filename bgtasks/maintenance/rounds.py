@@ -11,6 +11,7 @@ from typing import Any
 
 from django.db import Error
 
+from bgtasks import conf
 from bgtasks.execution import close_connections
 from bgtasks.maintenance.burial import Burial
 from bgtasks.maintenance.contact import Contact
@@ -22,8 +23,17 @@ from bgtasks.queue.types import Death, Ending, Release
 logger = logging.getLogger("bgtasks.maintenance")
 
 PRUNE_INTERVAL = 60.0
+PRUNE_INTERVAL_AT_LEAST = 5.0
+PRUNE_SLICE = 0.2
+PRUNE_PAUSE = 0.8
+"""Seconds at a time, and between two of them while there is more: a fifth of the time keeps up with full load."""
+QUEUES_INTERVAL = 60.0
 BURY_INTERVAL = 10.0
 SAMPLE_INTERVAL = 5.0
+IDLE_SAMPLE_INTERVAL = 20.0
+"""Seconds between two samples while nothing is ready; a look that finds something makes the next one due."""
+CROWDED = 0.01
+"""Seconds until the next look for due tasks when there are more of them, or another host is at it."""
 LONGEST_PAUSE = 5.0
 """Seconds between two tries to reach a database that is away."""
 
@@ -67,17 +77,20 @@ class Maintenance:
         self.renewed_at: float | None = None
         """Monotonic; None: never."""
         self.looking_again = Duty(self.look_again, BURY_INTERVAL, due_at=float("inf"))
+        self.staging = Duty(self.stage, poll_interval)
+        self.sampling = Duty(self.take_sample, SAMPLE_INTERVAL)
         self.duties = [
             Duty(self.renew, lease / 3),
             Duty(self.release, float("inf")),
-            Duty(self.stage, poll_interval),
+            self.staging,
             Duty(self.reclaim, lease / 3),
             Duty(self.bury, BURY_INTERVAL),
             self.looking_again,
             Duty(self.prune, PRUNE_INTERVAL),
+            Duty(self.give_rows_to_queues, QUEUES_INTERVAL),
         ]
         if sample is not None:
-            self.duties.append(Duty(self.take_sample, SAMPLE_INTERVAL))
+            self.duties.append(self.sampling)
 
     def run_due(self, now: float | None = None) -> Report:
         """Do what is due, in order. With the database away nothing is lost: it is all due again a little later."""
@@ -98,6 +111,10 @@ class Maintenance:
     def also(self, run: Callable[[Report], float | None], interval: float) -> None:
         """Take on one more duty."""
         self.duties.append(Duty(run, interval))
+
+    def expect(self, seconds: float) -> None:
+        """Look for due tasks in so many seconds at the latest: somebody has scheduled one."""
+        self.staging.due_at = min(self.staging.due_at, time.monotonic() + seconds)
 
     def report_death(self, death: Death) -> None:
         """Remember a worker confirmed dead, to be accounted for in the next round, or in the first that succeeds."""
@@ -153,9 +170,15 @@ class Maintenance:
 
     def stage(self, report: Report) -> float | None:
         """Make due tasks ready, and come back when the next one is due."""
-        report.staged = claims.stage()
-        seconds = claims.next_due()
-        return None if seconds is None else min(self.duties[2].interval, max(0.0, seconds))
+        seconds, report.found_ready = claims.look()
+        if seconds is not None and seconds <= 0:
+            report.staged = claims.stage()
+            seconds, report.found_ready = claims.look()
+        if report.found_ready:
+            self.sampling.due_at = 0.0
+        if seconds is None:
+            return None
+        return min(self.staging.interval, seconds if seconds > 0 else CROWDED)
 
     def reclaim(self, report: Report) -> None:
         """Take what other hosts have been silent about for a whole lease, if our own contact is beyond doubt."""
@@ -178,14 +201,24 @@ class Maintenance:
         return self.latecomers.seconds_until_next(time.monotonic())
 
     def prune(self, report: Report) -> float | None:
-        """Delete one batch of old history; if there is more, go on soon."""
+        """Delete old history for a moment; if there is more, go on soon."""
+        claims.forget_silent()
         self.attempts_looked_at, orphans = claims.prune_orphans(self.attempts_looked_at)
-        report.pruned = claims.prune() + orphans
-        return 1.0 if report.pruned else None
+        began = time.monotonic()
+        report.pruned = claims.prune(seconds=PRUNE_SLICE) + orphans
+        if time.monotonic() - began >= PRUNE_SLICE or self.attempts_looked_at:
+            return PRUNE_PAUSE
+        shortest = min((kept for kept in conf.current().keep.values() if kept is not None), default=PRUNE_INTERVAL)
+        return max(PRUNE_INTERVAL_AT_LEAST, shortest) if shortest < PRUNE_INTERVAL else None
 
-    def take_sample(self, report: Report) -> None:
+    def give_rows_to_queues(self, report: Report) -> None:
+        """Let claims find the queues that somebody filled in SQL."""
+        claims.give_rows_to_queues()
+
+    def take_sample(self, report: Report) -> float | None:
         """Read the figures of the queues."""
-        report.queues = self.sample() if self.sample is not None else None
+        report.queues = self.sample() if self.sample is not None else []
+        return None if any(queue["ready"] for queue in report.queues) else IDLE_SAMPLE_INTERVAL
 
     def _release(self, death: Death, report: Report) -> None:
         self._note_release(claims.release(death), death.reason, report)
@@ -194,6 +227,8 @@ class Maintenance:
 
     def _note_release(self, release: Release, reason: str, report: Report) -> None:
         report.releases.append(release)
+        if release.retried:
+            self.expect(0.0)
         told = {name: getattr(release, name) for name in ("finished", "retried", "failed", "cancelled", "given_back")}
         facts = " ".join(f"{name}={','.join(map(str, ids))}" for name, ids in told.items() if ids)
         if facts:

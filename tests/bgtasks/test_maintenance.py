@@ -10,9 +10,9 @@ from django.db import OperationalError
 from django.utils import timezone
 
 from bgtasks.identity import this_process
-from bgtasks.maintenance import Maintenance
+from bgtasks.maintenance import Maintenance, rounds
 from bgtasks.maintenance.burial import Burial
-from bgtasks.models import CompletedTask, Status, Task, TaskAttempt, WorkerProcess
+from bgtasks.models import CompletedTask, Queue, Status, Task, TaskAttempt, WorkerProcess
 from bgtasks.queue import claims
 from bgtasks.queue.types import Death, Ending, Holder
 from tests.project.tasks import ping
@@ -20,7 +20,7 @@ from tests.waiting import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 NAME = "host:test:1:nonce"
-DUTIES = ("renew", "database_now", "release", "stage", "next_due", "reclaim", "workers_of_this_boot", "prune")
+DUTIES = ("renew", "database_now", "release", "look", "stage", "reclaim", "workers_of_this_boot", "prune")
 
 
 def make(**options):
@@ -62,7 +62,7 @@ def test_one_round_does_everything_in_order(calls):
     maintenance.report_death(Death("host:test:2:nonce", Ending.CRASHED, "SIGSEGV"))
     calls.clear()
     maintenance.run_due()
-    wanted = ["renew", "database_now", "release", "stage", "next_due", "reclaim", "workers_of_this_boot", "prune"]
+    wanted = ["renew", "database_now", "release", "look", "reclaim", "workers_of_this_boot", "prune"]
     assert [name for name in calls if name != "database_now"] == [name for name in wanted if name != "database_now"]
 
 
@@ -75,10 +75,10 @@ def test_each_duty_comes_again_after_its_own_interval(calls):
     assert calls == []
     assert 3.4 < maintenance.seconds_until_next(now + 1) <= 4
     maintenance.run_due(now + 5)
-    assert calls == ["stage", "next_due"]
+    assert calls == ["look"]
     calls.clear()
     maintenance.run_due(now + 20)
-    assert calls == ["renew", "database_now", "stage", "next_due", "workers_of_this_boot"]
+    assert calls == ["renew", "database_now", "look", "workers_of_this_boot"]
 
 
 def test_scheduled_tasks_become_ready_when_they_are_due():
@@ -155,7 +155,7 @@ def test_a_death_is_kept_until_the_database_is_back(monkeypatch):
 
 
 def test_a_duty_that_fails_for_another_reason_stops_no_other(monkeypatch, caplog):
-    monkeypatch.setattr(claims, "stage", lambda: 1 / 0)
+    monkeypatch.setattr(claims, "look", lambda: 1 / 0)
     report = make().run_due()
     assert report.is_database_up
     assert report.renewal is not None
@@ -293,16 +293,44 @@ def test_attempts_of_tasks_that_somebody_deleted_are_pruned():
     assert not TaskAttempt.objects.exists()
 
 
-def test_old_history_is_pruned_batch_by_batch():
-    old = timezone.now() - timedelta(days=100)
-    CompletedTask.objects.bulk_create(
-        [CompletedTask(id=number, task_name="x", task_params="[[], {}]", run_at=old) for number in range(5)]
-    )
+def make_history(count, age=timedelta(days=100)):
+    """Write so many successful tasks into the history."""
+    ended = timezone.now() - age
+    rows = [CompletedTask(id=number, task_name="x", task_params="[[], {}]", run_at=ended) for number in range(count)]
+    CompletedTask.objects.bulk_create(rows)
+
+
+def test_old_history_is_pruned_batch_by_batch_with_other_duties_between(monkeypatch):
+    monkeypatch.setattr(rounds, "PRUNE_SLICE", 0.0)
+    make_history(1500)
     maintenance = make()
     now = time.monotonic()
-    assert maintenance.run_due(now).pruned == 5
+    assert maintenance.run_due(now).pruned == 1000
     assert maintenance.seconds_until_next(now) <= 1
+    assert maintenance.run_due(now + 1).pruned == 500
     assert not CompletedTask.objects.exists()
+
+
+def test_as_much_history_is_pruned_in_one_round_as_its_time_allows():
+    make_history(3500)
+    maintenance = make()
+    wait_until(lambda: maintenance.run_due().pruned and not CompletedTask.objects.exists(), within=30)
+
+
+def test_history_that_is_not_kept_is_pruned_every_few_seconds(settings):
+    settings.BGTASKS = {"KEEP": 0}
+    maintenance = make(lease=600, poll_interval=600)
+    now = time.monotonic()
+    maintenance.run_due(now)
+    make_history(1, age=timedelta(seconds=1))
+    assert maintenance.run_due(now + 6).pruned == 1
+
+
+def test_a_queue_that_was_filled_in_sql_gets_its_row():
+    ping.enqueue(1)
+    Queue.objects.all().delete()
+    make().run_due()
+    assert Queue.objects.get().name == "default"
 
 
 def test_figures_are_sampled_where_somebody_wants_them():

@@ -86,11 +86,11 @@ def test_a_filter_finds_tasks_of_a_queue_without_a_row() -> None:
     assert len(claim(1, holder(queues=("mail",)))) == 1
 
 
-def test_a_queue_whose_row_is_missing_gets_it_when_maintenance_stages() -> None:
+def test_a_queue_whose_row_is_missing_gets_it_from_maintenance() -> None:
     enqueued(queue="mail")
     Queue.objects.all().delete()
     assert claim() == []
-    claims.stage()
+    claims.give_rows_to_queues()
     assert len(claim()) == 1
 
 
