@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, Unpack
 
-from django.conf import settings
 from django.db import transaction
-from django.utils import timezone
 
-from bgtasks import signals
+from bgtasks import conf
 from bgtasks.arguments import encode_call, hash_of
-from bgtasks.due import TaskSchedule, stored_form
+from bgtasks.calls import Arguments, due, encoded, new_row, store, store_many, store_or_find
+from bgtasks.due import TaskSchedule
 from bgtasks.retries import Backoff
 from bgtasks.task_options import TaskOptions, UsingOptions, changed, refuse_unknown
 
@@ -35,13 +33,6 @@ CALL_NAMES = (
     "remove_existing_tasks",
 )
 """What a bare call takes out of the keyword arguments, as django-background-tasks did."""
-
-ROUNDS = 5
-"""How often a waiting task that an action found may be taken by a worker before it is looked at."""
-
-
-class DBTaskRunner:
-    """The sender of `task_created`."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -81,26 +72,43 @@ class BackgroundTask(Generic[P, R]):
 
     @property
     def atomic(self) -> bool:
-        return self.options.atomic
+        """Whether the function and its success are written in one transaction: by the decorator, else the setting."""
+        return conf.current().atomic if self.options.atomic is None else self.options.atomic
+
+    @property
+    def settle(self) -> str:
+        """When a success is written down, "batch" or "each": by the decorator, else the setting."""
+        return self.options.settle or conf.current().settle
 
     def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Task:
         """Store a task that calls the function with these arguments; return it, or the waiting one an action found."""
+        return store_or_find(self._unsaved(args, kwargs, self.options), self.options)
+
+    def enqueue_many(self, calls: Iterable[Arguments]) -> list[int]:
+        """Store a task for each `(args, kwargs)`, all or none; return their ids in the order of the calls.
+
+        `calls` may be a generator, and as long as you like: it is read while the rows are written, and what is
+        returned is the ids, 4 MB for 100,000, where as many objects would take hundreds. A bad call raises
+        TaskArgumentError with its position, and like anything that `calls` raises it leaves nothing stored.
+        """
+        return store_many(self.name, self.options, encoded(self.name, self.task_function, calls))
+
+    def enqueue_on_commit(self, *args: P.args, **kwargs: P.kwargs) -> None:
+        """Check and encode the call now, store it when the transaction on `default` commits; without one, at once."""
         task = self._unsaved(args, kwargs, self.options)
-        for _ in range(ROUNDS):
-            if _store(task, self.options):
-                return task
-            found = _waiting_like(task, self.options)
-            if found is not None:
-                return found
-        task.unique_key = None  # it cannot be seen from here, as in a transaction with an old snapshot: better twice
-        _store(task, replace(self.options, schedule=TaskSchedule()))
-        return task
+        transaction.on_commit(partial(store_or_find, task, self.options))
 
     async def aenqueue(self, *args: P.args, **kwargs: P.kwargs) -> Task:
         """Do what `enqueue` does, from a coroutine."""
         from asgiref.sync import sync_to_async  # costs 10 ms, and most processes never need it
 
         return await sync_to_async(self.enqueue)(*args, **kwargs)
+
+    async def aenqueue_many(self, calls: Iterable[Arguments]) -> list[int]:
+        """Do what `enqueue_many` does, from a coroutine."""
+        from asgiref.sync import sync_to_async  # costs 10 ms, and most processes never need it
+
+        return await sync_to_async(self.enqueue_many)(calls)
 
     def using(self, **given: Unpack[UsingOptions]) -> BackgroundTask[P, R]:
         """Return a copy with other options. `max_run_time=None` means no limit; any other None means "not given"."""
@@ -116,7 +124,7 @@ class BackgroundTask(Generic[P, R]):
                 del given[name]
         options = changed(self.options, given, self.name) if given else self.options
         task = self._unsaved(args, kwargs, options)
-        return task if _store(task, options) else None
+        return task if store(task, options) else None
 
     def __str__(self) -> str:
         return f"BackgroundTask({self.name})"
@@ -125,74 +133,6 @@ class BackgroundTask(Generic[P, R]):
 
     def _unsaved(self, args: tuple[Any, ...], kwargs: dict[str, Any], options: TaskOptions) -> Task:
         """Build the row for one call."""
-        from bgtasks.models import Task  # models exist only once the app registry is ready; decorating comes earlier
-
         task_params = encode_call(self.name, self.task_function, args, kwargs)
-        run_at: Any = _due(options.schedule, self.name)
-        task = Task(
-            task_name=self.name,
-            task_params=task_params,
-            task_hash=hash_of(self.name, task_params),
-            run_at=run_at,
-            priority=options.schedule.priority,
-            queue=options.queue or "default",
-            max_attempts=options.max_attempts,
-            max_run_time=options.max_run_time,
-            repeat=options.repeat,
-            repeat_until=options.repeat_until and stored_form(options.repeat_until),
-            verbose_name=options.verbose_name,
-            headers=options.headers,
-        )
-        if options.creator is not None:
-            task.creator = options.creator
-            task.creator_object_id = str(options.creator.pk)
-        return task
-
-
-def _due(schedule: TaskSchedule, name: str) -> datetime | None:
-    """Return when a task is due, or None for at once: then the database's clock decides."""
-    if schedule.is_now:
-        return None
-    now = timezone.now()
-    if schedule.is_relative:
-        from bgtasks.queue import claims  # imports models
-
-        now = min(now, claims.database_now())  # a fast clock here must delay nothing
-    try:
-        return schedule.due(now)
-    except ValueError as error:
-        raise ValueError(f"{name}: schedule={schedule!r}: {error}") from None
-
-
-def _store(task: Task, options: TaskOptions) -> bool:
-    """Insert the task, as far as its action asks for it. Say whether a row was inserted."""
-    from bgtasks.queue import claims  # imports models
-
-    same_queue_only = options.queue is not None
-    inserted = True
-    if options.remove_existing_tasks:
-        claims.replace_waiting(task)
-    elif options.schedule.action == TaskSchedule.CHECK_EXISTING:
-        inserted = claims.enqueue_unless_waiting(task, same_queue_only=same_queue_only)
-    elif options.schedule.action == TaskSchedule.RESCHEDULE_EXISTING:
-        inserted = claims.move_waiting_or_enqueue(task, same_queue_only=same_queue_only)
-    else:
-        claims.enqueue(task)
-    if inserted and settings.DEBUG:
-        from bgtasks.hints import mention_missing_worker  # imports models
-
-        mention_missing_worker()
-    if inserted and signals.task_created.has_listeners(DBTaskRunner):
-        created = partial(signals.announce, signals.task_created, DBTaskRunner, task=task)
-        transaction.on_commit(created, using=claims.alias())
-    return inserted
-
-
-def _waiting_like(task: Task, options: TaskOptions) -> Task | None:
-    """Return the waiting task that stood in the way of this one, if no worker has taken it meanwhile."""
-    from bgtasks.queue import claims  # imports models
-
-    alike = type(task).objects.using(claims.alias()).filter(task_hash=task.task_hash, locked_by=None)
-    if options.queue is not None:
-        alike = alike.filter(queue=options.queue)
-    return alike.order_by("id").first()
+        run_at = due(options.schedule, self.name)
+        return new_row(self.name, options, run_at, (task_params, hash_of(self.name, task_params)))

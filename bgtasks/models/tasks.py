@@ -71,7 +71,9 @@ class Task(Request):
 
     def remember(self) -> None:
         """Note what the row holds now: `save` writes what differs from it."""
-        self._stored = {name: value for name, value in self.__dict__.items() if name[0] != "_"}
+        stored = self.__dict__.copy()
+        stored.pop("_stored", None)
+        self._stored = stored
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Insert a complete row; of a stored one write the changed fields alone, never its status or claim."""

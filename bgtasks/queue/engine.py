@@ -20,6 +20,7 @@ from bgtasks.queue.rows import LIVE, names
 from bgtasks.queue.types import Holder
 
 Row = tuple[Any, ...]
+LOOKED_AT_PER_ROW = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +183,14 @@ class Engine(ABC):
         None: this database needs several, and so a transaction.
         """
         return None
+
+
+def looked_at(want: int) -> int:
+    """Return how many rows to look at for so many wanted: beyond them is what others are taking right now.
+
+    If they take all of it, the heads of the queues are locked, which finds the rest but costs more.
+    """
+    return want * LOOKED_AT_PER_ROW + 8 if want else 0
 
 
 def with_zone(value: datetime, connection: BaseDatabaseWrapper) -> datetime:

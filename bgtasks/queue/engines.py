@@ -8,13 +8,15 @@ from typing import Any
 
 from django.db import connections
 
-from bgtasks import conf
+from bgtasks import conf, waking
 from bgtasks.queue.engine import Engine
 from bgtasks.queue.mysql import MySQL
+from bgtasks.queue.notifying import notify
 from bgtasks.queue.postgresql import PostgreSQL
 from bgtasks.queue.sqlite import SQLite
 
 ENGINES: dict[str, type[Engine]] = {"postgresql": PostgreSQL, "mysql": MySQL, "sqlite": SQLite}
+waking.NOTIFIERS["postgresql"] = notify
 
 
 def alias() -> str:
@@ -31,6 +33,11 @@ def engine() -> Engine:
 def atomic() -> AbstractContextManager[None]:
     """Open the transaction in which a task's body and its settling commit together (`atomic=True`)."""
     return engine().atomic()
+
+
+def whole() -> AbstractContextManager[None]:
+    """Keep all that is written or nothing, within the caller's transaction if there is one."""
+    return engine().whole()
 
 
 def as_datetime(value: Any) -> datetime:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.db import transaction
 from django.db.models.signals import post_migrate
+from django.utils import timezone
 
-from bgtasks.models import Queue, Task
+from bgtasks import waking
+from bgtasks.models import Queue, Status, Task
 from bgtasks.models.tasks import sign_for
 from bgtasks.queue.engine import Engine, Row
-from bgtasks.queue.engines import engine
-from bgtasks.queue.request import REQUEST, request_of
+from bgtasks.queue.engines import alias, engine
+from bgtasks.queue.request import REQUEST, Call, Stored, request_of
 from bgtasks.queue.rows import id_list
 
 # Written by id, like everything else is: a write by hash would lock its index first, and deadlock on InnoDB.
@@ -84,19 +87,50 @@ def _remove(db: Engine, task_hash: str) -> int:
     return removed
 
 
+def insert_many(db: Engine, like: Task, calls: Sequence[Call]) -> Stored:
+    """Store a task like this one for each call, in one statement."""
+    _prepare(db, like)
+    stored = db.insert_many(_request(db, like), _due(like), calls)
+    _wake(db, like.queue, stored)
+    return stored
+
+
+def fill(task: Task, inserted: Row) -> None:
+    """Let a task know its row: (id, status, run_at, created_at)."""
+    task.id, task.status, task.run_at, task.created_at = inserted
+    task.priority_sign = sign_for(task.backend)
+    task._state.adding, task._state.db = False, alias()
+    task.remember()
+
+
 def _insert(db: Engine, task: Task) -> bool:
+    _prepare(db, task)
+    inserted = db.insert(_request(db, task), _due(task))
+    if inserted is None:
+        return False
+    fill(task, inserted)
+    _wake(db, task.queue, task)
+    return True
+
+
+def _wake(db: Engine, queue: str, stored: Task | Stored) -> None:
+    """Wake whoever runs what was stored, or makes it ready in time, after the commit."""
+    if stored.status == Status.READY:
+        waking.ready(db.connection, queue)
+    else:
+        waking.scheduled(db.connection, stored.run_at, stored.created_at)
+
+
+def _prepare(db: Engine, task: Task) -> None:
+    """See to what the row of a new task needs beside it and in it."""
     if (db.connection.alias, task.queue) not in _known:
         _make_queue(db, task.queue)
     task.priority_sign = sign_for(task.backend)
-    run_at = None if task.run_at is None else RUN_AT.get_prep_value(task.run_at)
-    inserted = db.insert(_request(db, task), run_at)
-    if inserted is None:
-        return False
-    task.id, task.status, task.run_at, task.created_at = inserted
     task.attempts = task.crashes = 0
-    task._state.adding, task._state.db = False, db.connection.alias
-    task.remember()
-    return True
+
+
+def _due(task: Task) -> Any:
+    return None if task.run_at is None else RUN_AT.get_prep_value(task.run_at)
 
 
 def _request(db: Engine, task: Task) -> Row:
@@ -109,9 +143,12 @@ def _request(db: Engine, task: Task) -> Row:
 
 def _make_queue(db: Engine, name: str) -> None:
     """Make the queue's row; take it for known once that is committed (a rollback takes the row away again)."""
-    alias = db.connection.alias
-    Queue.objects.using(alias).ensure({name})
-    transaction.on_commit(lambda: _known.add((alias, name)), using=alias)
+    database = db.connection.alias
+    db.reserve()
+    with db.turnstile():
+        Queue.objects.using(database).ensure({name})
+    if db.connection.in_atomic_block or db.connection.get_autocommit():  # else nobody tells when it is committed
+        transaction.on_commit(lambda: _known.add((database, name)), using=database)
 
 
 def _forget_queues(**kwargs: Any) -> None:
@@ -129,6 +166,7 @@ def _waiting_key(task: Task, same_queue_only: bool) -> str:
 def _waiting(db: Engine, task_hash: str, queue: str | None = None) -> list[tuple[int]]:
     """Return the ids of the waiting tasks with this hash, of this queue if one is named."""
     condition = "" if queue is None else "AND queue = %(queue)s"
+    db.reserve()
     with db.connection.cursor() as cursor:
         found = db.execute(cursor, FIND.format(queue=condition), hash=task_hash, queue=queue).fetchall()
     return list(found)
@@ -144,4 +182,8 @@ def _move(db: Engine, task: Task, same_queue_only: bool) -> int:
     sql = MOVE.format(by_id=db.by_id, run_at=run_at, now=db.now, ids=id_list(found))
     with db.connection.cursor() as cursor:
         moved: int = db.execute(cursor, sql, **parameters).rowcount
+    if task.run_at is None or task.run_at <= timezone.now():
+        waking.ready(db.connection, task.queue if same_queue_only else "")
+    else:
+        waking.scheduled(db.connection, task.run_at)
     return moved

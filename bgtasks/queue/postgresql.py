@@ -10,7 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.utils import timezone
 
-from bgtasks.queue.engine import AtOnce, Ended, Engine, Row, in_utc
+from bgtasks.queue.engine import AtOnce, Ended, Engine, Row, in_utc, looked_at
 from bgtasks.queue.inserts import postgresql as inserts
 from bgtasks.queue.request import Call, Stored
 from bgtasks.queue.rows import LIVE, SHARED, TIMES, names, taken_along
@@ -61,8 +61,6 @@ seen AS MATERIALIZED (
         SELECT id FROM bgtasks_task WHERE id = seen.id AND status + 0 = 1 FOR NO KEY UPDATE SKIP LOCKED
     ) AS task LIMIT %(want)s)
 """
-MARGIN = 8
-"""Rows looked at beyond those wanted: what others are taking right now. If they take all, the heads are locked."""
 CLAIM = f"""
 WITH {CHOSEN}, {TAKEN}
 SELECT (SELECT count(*) FROM seen), taken.* FROM (SELECT 1) AS always LEFT JOIN taken ON true
@@ -127,7 +125,7 @@ class PostgreSQL(Engine):
         return taken
 
     def _claim(self, cursor: Any, want: int, holder: Holder, token: int, *, lock_seen: str) -> tuple[list[Row], bool]:
-        clauses, parameters = _claiming(want, holder, token, 0 if lock_seen else MARGIN)
+        clauses, parameters = _claiming(want, holder, token, want if lock_seen else looked_at(want))
         cursor.execute(CLAIM.format(**clauses, lock_seen=lock_seen), parameters)
         rows = cursor.fetchall()
         return [row[1:] for row in rows if row[1] is not None], rows[0][0] >= parameters["look"]
@@ -138,7 +136,7 @@ class PostgreSQL(Engine):
         return finished
 
     def at_once(self, ended: Sequence[Ended], want: int, holder: Holder, token: int) -> AtOnce:
-        clauses, parameters = _claiming(want, holder, token, MARGIN)
+        clauses, parameters = _claiming(want, holder, token, looked_at(want))
         with self.connection.cursor() as cursor:
             cursor.execute(AT_ONCE.format(**clauses, lock_seen=""), {**parameters, **_ending(ended)})
             rows = cursor.fetchall()
@@ -148,11 +146,11 @@ class PostgreSQL(Engine):
         return AtOnce(finished, taken, len(taken) < want and seen >= parameters["look"])
 
 
-def _claiming(want: int, holder: Holder, token: int, margin: int) -> tuple[dict[str, str], dict[str, Any]]:
+def _claiming(want: int, holder: Holder, token: int, look: int) -> tuple[dict[str, str], dict[str, Any]]:
     """Return the clauses and the parameters by which this holder claims."""
     parameters: dict[str, Any] = {
         "want": want,
-        "look": want + margin if want else 0,
+        "look": look,
         "token": token,
         "holder": holder.name,
         "lease": holder.lease,

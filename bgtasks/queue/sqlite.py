@@ -10,17 +10,12 @@ from typing import Any
 from django.utils import timezone
 
 from bgtasks.queue.engine import Ended, Engine, Row, with_zone
-from bgtasks.queue.request import REQUEST
+from bgtasks.queue.inserts import sqlite as inserts
+from bgtasks.queue.request import Call, Stored
 from bgtasks.queue.rows import LIVE, SHARED, names, taken_along
 from bgtasks.queue.turnstile import locked
 from bgtasks.queue.types import Holder
 from bgtasks.queue_filters import QueueFilter, filter_of
-
-INSERT = f"""
-INSERT INTO bgtasks_task ({names(REQUEST)}, attempts, crashes, last_error, created_at, run_at, status)
-VALUES ({", ".join(["%s"] * len(REQUEST))}, 0, 0, '', %s, %s, %s)
-ON CONFLICT (unique_key) DO NOTHING
-"""
 
 EVERY_QUEUE = "SELECT name FROM bgtasks_queue WHERE paused_at IS NULL OR paused_until <= %(now)s"
 NAMED_QUEUES = """
@@ -107,12 +102,10 @@ class SQLite(Engine):
         return locked(f"{name}.bgtasks-lock")
 
     def insert(self, row: Row, run_at: datetime | None) -> Row | None:
-        now = timezone.now()
-        due = now if run_at is None else run_at
-        status = 0 if due > now else 1
-        with self.turnstile(), self.connection.cursor() as cursor:
-            cursor.execute(INSERT, (*row, self.to_database(now), self.to_database(due), status))
-            return (cursor.lastrowid, status, due, now) if cursor.rowcount else None
+        return inserts.insert(self, row, run_at)
+
+    def insert_many(self, row: Row, run_at: datetime | None, calls: Sequence[Call]) -> Stored:
+        return inserts.insert_many(self, row, run_at, calls)
 
     def claim(self, cursor: Any, want: int, holder: Holder, token: int) -> list[Row]:
         now = timezone.now()

@@ -10,7 +10,7 @@ import pytest
 from django.db import connection, transaction
 from django.utils import timezone
 
-from bgtasks import background, background_task
+from bgtasks import background, calls
 from bgtasks.models import Task
 from bgtasks.tasks import TaskSchedule
 
@@ -148,6 +148,6 @@ def test_enqueue_stores_rather_than_loop_for_ever_when_the_hit_cannot_be_seen(
 ) -> None:
     check = task.using(action=TaskSchedule.CHECK_EXISTING)
     first = check.enqueue(1)
-    monkeypatch.setattr(background_task, "_waiting_like", lambda *args: None)
+    monkeypatch.setattr(calls, "_waiting_like", lambda *args: None)
     assert check.enqueue(1) != first
     assert Task.objects.count() == 2

@@ -14,7 +14,7 @@ from django.contrib.sessions.models import Session
 from django.db import DatabaseError
 from django.utils import timezone
 
-from bgtasks import background, background_task
+from bgtasks import background, calls
 from bgtasks.due import stored_form
 from bgtasks.exceptions import TaskArgumentError
 from bgtasks.models import Status, Task
@@ -102,7 +102,7 @@ def test_a_fast_clock_on_the_caller_s_host_delays_nothing(
     fast_by: timedelta, seconds: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = timezone.now()
-    monkeypatch.setattr(background_task, "timezone", SimpleNamespace(now=lambda: real + fast_by))
+    monkeypatch.setattr(calls, "timezone", SimpleNamespace(now=lambda: real + fast_by))
     task: Any = background(sell)(schedule=seconds)
     assert abs((Task.objects.get(pk=task.pk).run_at - real).total_seconds() - seconds) < 20
 
