@@ -6,6 +6,8 @@ from argparse import ArgumentParser
 from collections.abc import Mapping
 from typing import Any
 
+from bgtasks.queue_filters import patterns_of
+
 LOG_LEVELS = ("CRITICAL", "ERROR", "WARNING", "INFO", "DEBUG")
 
 
@@ -16,7 +18,8 @@ def add_worker_arguments(parser: ArgumentParser) -> None:
         "--duration", type=int, default=0, help="seconds to run; 0 or less: until told to stop. A running task finishes"
     )
     add("--sleep", type=float, default=5.0, help="seconds between two looks at the queue when it is empty (default: 5)")
-    add("--queue", action="append", metavar="NAME", help="run tasks of this queue only; may be given more than once")
+    explained = "run tasks of these queues only: names, prefixes 'mail*', exclusions '!slow'; may be given more than once"
+    add("--queue", action="append", metavar="QUEUES", help=explained)
     add("--log-file", dest="log_file", metavar="PATH", help="write the log to this file")
     add("--log-std", dest="log_std", action="store_true", help="send what is printed to the log")
     add("--log-level", dest="log_level", choices=LOG_LEVELS, help="least level of what is logged")
@@ -24,11 +27,12 @@ def add_worker_arguments(parser: ArgumentParser) -> None:
 
 
 def queues_of(options: Mapping[str, Any]) -> tuple[str, ...] | None:
-    """Return the queues asked for; None: all. `call_command(queue="mail")` gives a string."""
+    """Return the names and patterns of the queues asked for; None: all. `call_command(queue="mail")` gives a string.
+
+    Raises ValueError for what cannot be.
+    """
     given = options.get("queue")
-    if not given:
-        return None
-    return (given,) if isinstance(given, str) else tuple(given)
+    return patterns_of(given) if given else None
 
 
 def duration_of(options: Mapping[str, Any]) -> float | None:

@@ -20,6 +20,8 @@ class WorkerFacts:
     """One slot, also one that waits in backoff."""
 
     slot: int
+    queues: tuple[str, ...] | None = None
+    """Names and patterns it serves; None: all."""
     pid: int | None = None
     state: str = "backoff"
     task: str | None = None

@@ -30,7 +30,13 @@ def _found(source: str) -> str:
 
 def _workers(options: Options) -> str:
     many = "1 process" if options.workers == 1 else f"{options.workers} processes"
-    return f"{many} · {_recycling(options)} · queues: {', '.join(options.queues or ['all'])}"
+    return f"{many} · {_recycling(options)} · queues: {_queues(options)}"
+
+
+def _queues(options: Options) -> str:
+    if not options.bindings:
+        return ", ".join(options.queues or ["all"])
+    return ", ".join(f"{','.join(each.queues)} ({each.workers})" for each in options.bindings)
 
 
 def _recycling(options: Options) -> str:

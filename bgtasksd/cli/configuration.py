@@ -15,10 +15,11 @@ from typing import Any
 
 import bgtasksd
 from bgtasks import __version__
+from bgtasks.queue_filters import bindings_of
 from bgtasksd import journal
 from bgtasksd.cli.values import WrongValue, choose, from_environment, source_of
 from bgtasksd.directory import DEFAULT_INSTANCE, UnfitDirectory, prepare
-from bgtasksd.options import KEYS_ALONE, TABLE, Options, contradictions, default_workers
+from bgtasksd.options import KEYS_ALONE, TABLE, Binding, Options, contradictions, default_workers
 from bgtasksd.project import VARIABLE, Project, ProjectNotFound, find_project
 
 EXIT_USAGE = 2
@@ -60,8 +61,9 @@ def configure(typed: argparse.Namespace, environ: MutableMapping[str, str]) -> C
     environ[VARIABLE] = project.settings
     _agree_on_time(answer["time_zone"], environ)
     chosen = choose(given, environment, answer["settings"])
-    options = _options(chosen, project, str(directory))
     sources = {option.name: source_of(option, given, environment, answer["settings"]) for option in TABLE}
+    _bind(chosen, sources)
+    options = _options(chosen, project, str(directory))
     return Configuration(options, sources, answer["django"], answer["database"])
 
 
@@ -79,8 +81,33 @@ def _agree_on_time(time_zone: str | None, environ: MutableMapping[str, str]) -> 
         time.tzset()
 
 
+def _bind(chosen: dict[str, Any], sources: dict[str, str]) -> None:
+    """Let numbers of workers that stand with queues be the number of workers. Raises Unusable if they disagree."""
+    try:
+        found = bindings_of(chosen.get("queues") or ("*",))
+    except ValueError as error:
+        raise Unusable(f"{sources['queues']}: {error}") from error
+    if not found:
+        return
+    bound, asked = sum(binding.workers for binding in found), chosen.get("workers")
+    if asked not in (None, bound) and _rank(sources["workers"]) >= _rank(sources["queues"]):
+        groups = ", ".join(chosen["queues"])
+        raise Unusable(
+            f"{sources['workers']} says {asked} workers, but the numbers with the queues ({groups}) make {bound}."
+            f" Leave {sources['workers']} away: the sum counts"
+        )
+    if asked != bound:
+        sources["workers"] = sources["queues"]
+    chosen["workers"], chosen["bindings"] = bound, tuple(Binding(*binding) for binding in found)
+
+
+def _rank(source: str) -> int:
+    """Return which of two sources wins: the command line, then the environment, then the settings."""
+    return source.startswith("-") * 2 + source.startswith("BGTASKSD_")
+
+
 def _options(chosen: Mapping[str, Any], project: Project, runtime_dir: str) -> Options:
-    fields = {option.name for option in TABLE} - {"settings", "chdir", "runtime_dir"} | set(KEYS_ALONE)
+    fields = {option.name for option in TABLE} - {"settings", "chdir", "runtime_dir"} | {*KEYS_ALONE, "bindings"}
     given = {name: value for name, value in chosen.items() if name in fields}
     given = {**_defaults(given), **given}
     for name in ("queues",):

@@ -22,6 +22,7 @@ def text_of(sight: Sight, *, colour: bool = False) -> str:
     lines = [
         _headline(facts, colour=colour),
         f"  workers  {_workers(facts)}",
+        *_bound(facts["workers"]),
         f"  queues   {_queues(facts)}",
         f"  last hr  {_last_hour(facts['last_hour'])}",
         f"  database {_database(facts['database'])}",
@@ -69,6 +70,21 @@ def _workers(facts: Facts) -> str:
     return f"{up}/{facts['workers_target']} up   {busy} busy   recycled {total:,}{why}   crashed {crashed:,}"
 
 
+def _bound(workers: list[Facts]) -> list[str]:
+    """Return one line on who serves what, where that is not the same for all workers."""
+    groups: dict[str, list[Facts]] = {}
+    for worker in workers:
+        groups.setdefault(",".join(worker["queues"] or ["*"]), []).append(worker)
+    if len(groups) < 2 and groups.keys() <= {"*"}:
+        return []
+    return [f"           {'     '.join(f'{one_line(queues)}  {_up(group)}' for queues, group in groups.items())}"]
+
+
+def _up(workers: list[Facts]) -> str:
+    up, busy = (sum(worker["state"] in states for worker in workers) for states in (UP, BUSY))
+    return f"{up}/{len(workers)} up" + (f", {busy} busy" if busy else "")
+
+
 def _queues(facts: Facts) -> str:
     return "     ".join(_queue(queue, facts["count_cap"]) for queue in facts["queues"]) or "none known yet"
 
@@ -85,8 +101,13 @@ def _pause(pause: Facts) -> str:
     by = f" by {one_line(pause['by'])}" if pause.get("by") else ""
     if not pause.get("since"):
         return by
-    since = datetime.fromisoformat(pause["since"])
-    return f"{by}, {short(max(0.0, (datetime.now(since.tzinfo) - since).total_seconds()))}"
+    left = f", {short(max(0.0, -_age(pause['until'])))} left" if pause.get("until") else ""
+    return f"{by}, {short(max(0.0, _age(pause['since'])))}{left}"
+
+
+def _age(at: str) -> float:
+    moment = datetime.fromisoformat(at)
+    return (datetime.now(moment.tzinfo) - moment).total_seconds()
 
 
 def _last_hour(figures: Facts) -> str:

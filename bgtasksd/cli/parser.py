@@ -19,10 +19,11 @@ from bgtasksd.options import TABLE, Option
 EXAMPLES = """examples:
   bgtasksd start --workers 4          run the project here, until Ctrl-C
   bgtasksd status                     what runs, what waits, what is wrong
-  bgtasksd stop                       let running tasks finish, then end"""
+  bgtasksd stop                       let running tasks finish, then end
+  bgtasksd pause mail --for 30m       let no task of this queue start, on any host"""
 START_EXAMPLES = """examples:
   bgtasksd start --workers 4 --max-age 1h --max-memory 300M
-  bgtasksd start --queues mail,default --settings mysite.settings
+  bgtasksd start --queue mail:2 --queue '*:2' --settings mysite.settings
   bgtasksd start --daemon --log-file /var/log/bgtasksd.log
 
 Every option can also be given as an environment variable (--max-age: BGTASKSD_MAX_AGE), and most of them in the
@@ -144,6 +145,10 @@ def _add_option(parser: Parser, option: Option, **more: Any) -> None:
     explained = f"{option.help}{default} [{option.variable}]".replace("%", "%%")
     if option.kind == "flag":
         parser.add_argument(option.flag, action=argparse.BooleanOptionalAction, help=explained, **more)
+    elif option.kind == "queues":
+        flags = (option.flag, option.other_flag)
+        read = _argument(reader(option))
+        parser.add_argument(*flags, type=read, action="extend", metavar=option.metavar, help=explained, **more)
     else:
         metavar = option.metavar or option.kind
         parser.add_argument(option.flag, type=_argument(reader(option)), metavar=metavar, help=explained, **more)

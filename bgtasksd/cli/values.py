@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from bgtasks.queue_filters import groups_of
 from bgtasks.units import parse_duration, parse_size
 from bgtasksd.options import TABLE, Option
 
@@ -73,13 +74,6 @@ def _count(text: str) -> int:
     return int(text)
 
 
-def _names(text: str) -> tuple[str, ...]:
-    names = tuple(name.strip() for name in text.split(",") if name.strip())
-    if not names:
-        raise ValueError(f"{text!r} is not a list of names: write a,b")
-    return names
-
-
 def _flag(text: str) -> bool:
     if text.lower() not in TRUE_WORDS | FALSE_WORDS:
         raise ValueError(f"{text!r} is neither 1 nor 0")
@@ -105,7 +99,7 @@ _READERS: dict[str, Callable[[str], Any]] = {
     "duration": parse_duration,
     "size": parse_size,
     "count": _count,
-    "names": _names,
+    "queues": groups_of,
     "text": _text,
     "flag": _flag,
 }

@@ -95,6 +95,7 @@ class Spawning:
             generation=child.generation,
             worker=child.worker,
             page=child.page_index,
+            queues=self.situation.slots.slot_of(child).queues,
         )
         theirs.close()
 

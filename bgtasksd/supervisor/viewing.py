@@ -107,12 +107,14 @@ class Viewing:
         child = slot.child
         if child is None:
             return facts.WorkerFacts(
-                slot=slot.number, state="backoff" if slot.is_in_backoff else "spawning", last_exit=slot.last_exit
-            )
+                slot=slot.number, queues=slot.queues,
+                state="backoff" if slot.is_in_backoff else "spawning", last_exit=slot.last_exit,
+            )  # fmt: skip
         record = child.page.read()
         has_task = record.state is WorkState.BUSY
         return facts.WorkerFacts(
             slot=slot.number,
+            queues=slot.queues,
             pid=child.pid,
             state=_state(child, record.state),
             task=record.task_name if has_task else None,

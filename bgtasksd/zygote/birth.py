@@ -14,6 +14,8 @@ class Birth:
     generation: int
     worker: str
     page: int
+    queues: tuple[str, ...] | None
+    """Names and patterns of the queues it serves; None: all."""
     supervisor: int
     descriptors: Sequence[int]
     """Its end of the line, the scoreboard, its dump file."""

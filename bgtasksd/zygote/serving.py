@@ -111,6 +111,7 @@ class Zygote:
             generation=message["generation"],
             worker=message["worker"],
             page=message["page"],
+            queues=None if message["queues"] is None else tuple(message["queues"]),
             supervisor=self.supervisor,
             descriptors=descriptors,
             closing=(self.line.fileno(), self.selector.fileno(), *self.orphans.descriptors()),

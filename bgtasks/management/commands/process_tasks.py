@@ -30,6 +30,7 @@ class Command(BaseCommand):
         add_worker_arguments(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
+        _refuse_wrong_queues(options)
         if options.get("dev") and not reloading.is_the_child():
             sys.exit(reloading.run_children())
         _set_up_logging(options)
@@ -55,6 +56,13 @@ class Command(BaseCommand):
         reason = process.run()
         logging.getLogger("bgtasks.worker").info("left: %s", reason)
         return reason
+
+
+def _refuse_wrong_queues(options: dict[str, Any]) -> None:
+    try:
+        queues_of(options)
+    except ValueError as error:
+        raise CommandError(f"--queue: {error}", returncode=2) from error
 
 
 def _set_up_logging(options: dict[str, Any]) -> None:
