@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-VERBS = ("pause", "resume")
+VERBS = ("pause", "prune", "resume")
 """Names of the modules, and of the verbs."""
 USAGE = 2
 
