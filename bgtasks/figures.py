@@ -40,16 +40,17 @@ def queue_figures() -> list[dict[str, Any]]:
     """Return what `status --json` says about each queue, by name."""
     queues = list(Queue.objects.using(claims.alias()).order_by("name"))
     now = claims.database_now()
+    is_any_ready = claims.look()[1]
     scheduled, running = (_count_others(status, len(queues)) for status in (Status.SCHEDULED, Status.RUNNING))
     return [
         {
             "name": queue.name,
-            "ready": _count_ready(queue.name),
+            "ready": _count_ready(queue.name) if is_any_ready else 0,
             "scheduled": min(scheduled.get(queue.name, 0), COUNT_CAP + 1),
             "running": min(running.get(queue.name, 0), COUNT_CAP + 1),
-            "oldest_ready_age_s": _oldest_ready_age(queue.name, now),
+            "oldest_ready_age_s": _oldest_ready_age(queue.name, now) if is_any_ready else None,
             "paused": queue.is_paused(now),
-            "pause": _pause(queue) if queue.is_paused(now) else None,
+            "pause": pause_of(queue) if queue.is_paused(now) else None,
         }
         for queue in queues
     ]
@@ -75,7 +76,8 @@ def _oldest_ready_age(queue: str, now: datetime) -> float | None:
     return None if found is None else max(0.0, (now - claims.as_datetime(found[0])).total_seconds())
 
 
-def _pause(queue: Queue) -> dict[str, Any]:
+def pause_of(queue: Queue) -> dict[str, Any]:
+    """Return who paused a queue, why, since when and until when."""
     return {
         "by": queue.paused_by or None,
         "reason": queue.pause_reason or None,

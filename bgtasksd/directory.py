@@ -10,6 +10,8 @@ from pathlib import Path
 
 SYSTEM_DIRECTORY = "/run/bgtasksd"
 SOCKET_NAME = "control.sock"
+WAKE_NAME = "wake.sock"
+"""`bgtasks.waking` looks for `wake*.sock`: workers without a daemon have theirs there, too."""
 DEFAULT_INSTANCE = "default"
 LONGEST_SOCKET_PATH = 107
 """Bytes; the kernel's limit for the address of a UNIX socket."""

@@ -7,7 +7,9 @@ import os
 import select
 import signal
 import sys
+import time
 import traceback
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bgtasks.queue.types import Death, Ending
@@ -15,6 +17,7 @@ from bgtasksd import journal
 from bgtasksd.children.channel import LARGEST, Channel, ChannelClosed, Message
 from bgtasksd.children.fork import Mask, answer_nothing
 from bgtasksd.children.linux import die_with_parent
+from bgtasksd.directory import WAKE_NAME
 from bgtasksd.options import Options
 from bgtasksd.scoreboard import Page, claims_on, open_pages
 from bgtasksd.slow_tasks import SlowTasks
@@ -25,6 +28,11 @@ if TYPE_CHECKING:
 UNANSWERED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1)
 """It leaves by order or when the supervisor is gone, never by a signal meant for a whole group."""
 LONGEST_WAIT = 1.0
+READY, SCHEDULED = "ready", "scheduled"
+"""Kinds of notices, as `bgtasks.waking` has them."""
+DEAFNESS = 0.01
+"""Seconds."""
+MOST_NOTICES = 100
 OUR_TABLES = "bgtasks_"
 """What the database's error names when our tables are not there."""
 BURIAL_PATIENCE = 5.0
@@ -66,15 +74,24 @@ class Duties:
     """One round after the other, until the supervisor says `exit` or is gone."""
 
     def __init__(self, line: Channel, options: Options, pages: list[Page]) -> None:
-        from bgtasks import figures, maintenance  # import models: only after the set-up
+        from bgtasks import figures, maintenance, waking  # import models: only after the set-up
         from bgtasks.maintenance.burial import Burial
         from bgtasks.maintenance.relief import Relief
+        from bgtasks.checks import mention_slow_sqlite
+        from bgtasks.queue import claims
 
+        claims.be_patient()
+        claims.ensure_wal()
+        mention_slow_sqlite()
         self.line = line
         self.pages = pages
         self.workers: list[str] | None = None
         """Who lives; None until the supervisor has said so."""
         self.deaths: dict[str, int] = {}
+        self.listener = claims.listener()
+        self.hears_at = 0.0
+        self.worked_at = 0.0
+        waking.look_in(options.runtime_dir, but=Path(options.runtime_dir, WAKE_NAME))  # its owner hears our reports
         slow_tasks = SlowTasks(pages)
         self.maintenance = maintenance.Maintenance(
             lambda: self.workers or [],
@@ -89,15 +106,44 @@ class Duties:
         """Introduce yourself, then listen and work in turns."""
         self.line.send("booted", **_database())
         while True:
-            wait = min(LONGEST_WAIT, self.maintenance.seconds_until_next())
-            select.select([self.line], [], [], LONGEST_WAIT if self.workers is None else wait)
+            self.wait()
             try:
                 if not self.listen():
                     return 0
             except ChannelClosed:
                 return 0
-            if self.workers is not None:
+            self.hear_other_hosts()
+            is_due = not self.maintenance.seconds_until_next() or time.monotonic() - self.worked_at >= LONGEST_WAIT
+            if self.workers is not None and is_due:
                 self.work()
+
+    def wait(self) -> None:
+        """Sleep until something is due or somebody says something."""
+        sources, seconds, now = [self.line.fileno()], LONGEST_WAIT, time.monotonic()
+        if self.workers is not None:
+            seconds = min(seconds, self.maintenance.seconds_until_next())
+        if self.listener is not None and self.workers is not None and not self.maintenance.failures:
+            self.listener.open_if_due()
+            if now < self.hears_at:
+                seconds = min(seconds, self.hears_at - now)
+            elif (descriptor := self.listener.fileno()) is not None:
+                sources.append(descriptor)
+        select.select(sources, [], [], max(0.0, seconds))
+
+    def hear_other_hosts(self) -> None:
+        """Pass on what the database tells; after that be deaf for a moment, and take what comes meanwhile together."""
+        if self.listener is None or time.monotonic() < self.hears_at:
+            return
+        notices = self.listener.heard()
+        if not notices:
+            return
+        self.hears_at = time.monotonic() + DEAFNESS
+        for notice in notices:
+            if notice.kind == SCHEDULED:
+                self.maintenance.expect(notice.seconds)
+        ready = {notice.queue: notice.mark for notice in notices if notice.kind == READY}
+        if ready:
+            self.line.send("notified", notices=[[mark, queue] for queue, mark in ready.items()][:MOST_NOTICES])
 
     def listen(self) -> bool:
         """Act on every message that has come; False for `exit`."""
@@ -105,6 +151,8 @@ class Duties:
             message, _descriptors = received
             if message["kind"] == "workers":
                 self.workers = message["names"]
+            elif message["kind"] == "scheduled":
+                self.maintenance.expect(message["seconds"])
             elif message["kind"] == "death":
                 self.deaths[message["worker"]] = message["id"]
                 self.maintenance.report_death(_death(message))
@@ -114,6 +162,7 @@ class Duties:
 
     def work(self) -> None:
         """Do one round and report it. What a worker holds before and after it, but not by the table, it has lost."""
+        self.worked_at = time.monotonic()
         before = claims_on(self.pages)
         report = self.maintenance.run_due()
         after = claims_on(self.pages)
@@ -129,6 +178,7 @@ class Duties:
             cancel=[_claim(task_id, token) for task_id, token, _worker in cancelled],
             accounted=[self.deaths.pop(name) for name in report.accounted if name in self.deaths],
             made_ready=report.made_ready,
+            found_ready=report.found_ready,
             queues=report.queues,
             **_taken(report),
         )

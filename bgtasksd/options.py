@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from typing import NamedTuple
 
 MOST_WORKERS = 1024
 """Beyond it a typing error is more likely: each is a process, with three descriptors in the supervisor."""
@@ -12,6 +13,13 @@ MOST_WORKERS = 1024
 def default_workers() -> int:
     """Return the number of usable processors, at most 8."""
     return min(8, len(os.sched_getaffinity(0)))
+
+
+class Binding(NamedTuple):
+    """So many workers for these queues."""
+
+    queues: tuple[str, ...]
+    workers: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +43,7 @@ class Options:
     # every one of these is an option, an environment variable and a settings key
     workers: int
     queues: tuple[str, ...] | None = None
+    """Names and patterns as they were given, with numbers of workers if those are bound to queues."""
     sleep: float = 5.0
     max_age: float | None = 3600.0
     max_memory: int | None = None
@@ -53,10 +62,20 @@ class Options:
     boot_timeout: float = 120.0
     idle_timeout: float = 60.0
     preload: str = "auto"
+    wake: bool = True
+    """Whether enqueuing processes can wake an idle worker."""
+
+    bindings: tuple[Binding, ...] = ()
+    """Which workers serve what, read from `queues`; none: all serve `queues`."""
 
     # not to be chosen
     min_lifetime: float = 10.0
     """A worker that ended younger, without a finished task, failed."""
+
+    def queues_by_slot(self) -> list[tuple[str, ...] | None]:
+        """Return what the worker of each slot serves, in the order of their numbers; None: every queue."""
+        bound = [binding.queues for binding in self.bindings for _ in range(binding.workers)]
+        return [*bound] if bound else [self.queues] * self.workers
 
     @property
     def max_age_jitter(self) -> float:
@@ -69,7 +88,7 @@ class Option:
 
     name: str
     kind: str
-    """duration · size · count · names · text · flag, or the allowed words separated by `|`."""
+    """duration · size · count · queues · text · flag, or the allowed words separated by `|`."""
     help: str
     metavar: str | None = None
     is_off_at_zero: bool = False
@@ -77,6 +96,8 @@ class Option:
     """Also a key of `BGTASKS`."""
     default: str = ""
     """For people."""
+    other_flag: str = ""
+    """The same by another name."""
 
     @property
     def flag(self) -> str:
@@ -93,7 +114,15 @@ class Option:
 
 TABLE = (
     Option("workers", "count", "number of worker processes", "N", default="processors, at most 8"),
-    Option("queues", "names", "serve only these queues", "A,B", default="all"),
+    Option(
+        "queues",
+        "queues",
+        "serve only these queues: names, prefixes 'mail*', exclusions '!slow'; with a number, so many workers are"
+        " for these alone: 'mail,sms:2'. May be given more than once",
+        "QUEUES[:N]",
+        default="all",
+        other_flag="--queue",
+    ),
     Option("sleep", "duration", "longest wait between two looks at an empty queue", "TIME", default="5s"),
     Option(
         "max_age", "duration", "replace a worker after this time, 0: never", "TIME", is_off_at_zero=True, default="1h"
@@ -138,7 +167,7 @@ TABLE = (
     ),
     Option("runtime_dir", "text", "directory of lock and control socket", "DIR", is_key=False, default="found"),
 )
-KEYS_ALONE = ("lease", "kill_grace", "orphan_timeout", "boot_timeout", "idle_timeout", "preload")
+KEYS_ALONE = ("lease", "kill_grace", "orphan_timeout", "boot_timeout", "idle_timeout", "preload", "wake")
 """Fields that only the settings dictionary sets."""
 
 

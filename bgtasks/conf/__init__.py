@@ -42,6 +42,8 @@ class Conf:
     keep: Mapping[str, float | None] = dataclasses.field(default_factory=lambda: DEFAULT_KEEP)  # seconds by outcome
     lease: float = 60.0  # seconds
     kill_grace: float = 10.0  # seconds between an interrupt and SIGKILL
+    wake: bool = True
+    listen: bool | Mapping[str, Any] = True  # or what differs from the tasks database's settings, for that connection
 
     # bgtasksd start, one key per option
     workers: int | None = None

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from bgtasks.queue_filters import bindings_of, groups_of
 from bgtasks.retries import read_backoff
 from bgtasks.units import parse_duration, parse_size
 
 DAY = 86400.0
+CONNECTION_KEYS = ("HOST", "PORT", "NAME", "USER", "PASSWORD", "OPTIONS")
 DEFAULT_KEEP: Mapping[str, float | None] = {"successful": 7 * DAY, "failed": 30 * DAY, "cancelled": 7 * DAY}
 
 
@@ -48,6 +50,27 @@ def _names(value: Any) -> tuple[str, ...]:
     return tuple(name.strip() for name in names if name.strip())
 
 
+def _queues(value: Any) -> tuple[str, ...] | None:
+    """Read what a daemon serves; nothing named means everything."""
+    if not _names(value):
+        return None
+    groups = groups_of(value)
+    bindings_of(groups)
+    return groups
+
+
+def _listen(value: Any) -> bool | Mapping[str, Any]:
+    """Read True, False, or a dictionary that is laid over the settings of the tasks database."""
+    if isinstance(value, Mapping):
+        for key in value:
+            if key not in CONNECTION_KEYS:
+                raise ValueError(f"{key!r} is not one of {', '.join(CONNECTION_KEYS)}")
+        return dict(value) if value else True
+    if not isinstance(value, bool):
+        raise ValueError(f"{value!r} is neither True nor False nor a dictionary such as {{'PORT': 5432}}")
+    return value
+
+
 def _one_of(*allowed: str) -> Callable[[Any], str]:
     def read(value: Any) -> str:
         if value not in allowed:
@@ -83,8 +106,10 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "KEEP": _keep,
     "LEASE": parse_duration,
     "KILL_GRACE": parse_duration,
+    "WAKE": _flag,
+    "LISTEN": _listen,
     "WORKERS": _optional(_count),
-    "QUEUES": _optional(_names),
+    "QUEUES": _optional(_queues),
     "SLEEP": _optional(parse_duration),
     "MAX_AGE": _optional(parse_duration),
     "MAX_MEMORY": _optional(parse_size),

@@ -21,6 +21,8 @@ class Report:
     releases: list[Release] = field(default_factory=list)
     """What became of the tasks of workers that died, here or elsewhere."""
     staged: int = 0
+    found_ready: bool = False
+    """There is something to claim; known if due tasks were looked for in this round."""
     given_back: int = 0
     """Tasks that waited behind a slow one."""
     pruned: int = 0

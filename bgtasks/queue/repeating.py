@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from math import ceil
 from typing import Any
 
+from bgtasks import waking
 from bgtasks.models.tasks import sign_for
 from bgtasks.queue.copies import insert_next
 from bgtasks.queue.engine import Engine
@@ -27,7 +28,16 @@ def repeat(db: Engine, cursor: Any, ids: Sequence[int]) -> dict[int, int]:
         run_at = next_slot(db.to_python(due_at), period, now)
         if until is None or run_at <= db.to_python(until):
             repeated[task_id] = insert_next(db, cursor, task_id, sign_for(backend), run_at, is_due=run_at <= now)
+            wake_for(db, (run_at - now).total_seconds())
     return repeated
+
+
+def wake_for(db: Engine, seconds: float, queue: str = "") -> None:
+    """Wake whoever runs a task that is due in so many seconds, or makes it ready in time, after the commit."""
+    if seconds <= 0:
+        waking.ready(db.connection, queue)
+    else:
+        waking.due_in(db.connection, seconds)
 
 
 def next_slot(slot: datetime, period: int, now: datetime) -> datetime:

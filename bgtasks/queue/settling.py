@@ -13,7 +13,7 @@ from bgtasks.queue.attempts import record
 from bgtasks.queue.engine import Ended, Engine
 from bgtasks.queue.engines import engine
 from bgtasks.queue.giving_back import give_back_held
-from bgtasks.queue.repeating import repeat
+from bgtasks.queue.repeating import repeat, wake_for
 from bgtasks.queue.rows import storable
 from bgtasks.queue.settled import FREE, Settled, cancel_instead
 from bgtasks.queue.types import NOTHING_TO_WRITE, Outcome, Result, Turn
@@ -101,6 +101,7 @@ def retry_one(  # noqa: PLR0913, all of it is one statement's parameters
         sql, parameters = RETRY.format(run_at=db.now), {**parameters, "status": 1}
     if db.execute(cursor, sql, **parameters).rowcount:
         settled.ids.add(held[0])
+        wake_for(db, delay)
     else:
         cancel_instead(db, cursor, held, settled, error)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from bgtasks import waking
 from bgtasks.models import CompletedTask, Status, TaskAttempt
 from bgtasks.models.tasks import sign_for
 from bgtasks.queue.copies import insert_again
@@ -53,6 +54,7 @@ def run_now(ids: Iterable[int]) -> int:
         waiting = _locked(db, cursor, ids)
         if waiting:
             db.execute(cursor, RUN_NOW.format(by_id=db.by_id, now=db.now, ids=id_list(waiting)))
+            waking.ready(db.connection, "")
     return len(waiting)
 
 
@@ -80,6 +82,8 @@ def retry(completed_ids: Iterable[int]) -> int:
         for task_id, backend in backends.items():
             insert_again(db, cursor, task_id, sign_for(backend), now)
         CompletedTask.objects.using(using).filter(id__in=list(backends)).delete()
+        if backends:
+            waking.ready(db.connection, "")
     return len(backends)
 
 

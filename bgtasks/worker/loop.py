@@ -5,11 +5,10 @@ from __future__ import annotations
 import itertools
 import logging
 import os
-import random
 import time
 from collections.abc import Callable, Sequence
 
-from django.db import Error, close_old_connections
+from django.db import Error
 
 from bgtasks import output, registry
 from bgtasks.environment import Environment
@@ -24,13 +23,12 @@ from bgtasks.worker.pace import Pace
 from bgtasks.worker.refusals import is_refusal, write_singly
 from bgtasks.worker.registration import knowing, process_of
 from bgtasks.worker.reporting import report_leftovers, report_outcome
+from bgtasks.worker.resting import Resting, rest_connections
 
 logger = logging.getLogger("bgtasks.worker")
 
 SEQUENCES = itertools.count(1)
 """Never used twice in a process: by them a task is interrupted, and a late interrupt is void."""
-LONGEST_PAUSE = 5.0
-"""Seconds between two tries to reach a database that is away."""
 
 
 class Worker:
@@ -42,15 +40,17 @@ class Worker:
         *,
         limits: Limits | None = None,
         observer: Observer | None = None,
-        wait: Callable[[float], None] = time.sleep,
+        wait: Callable[[float], object] = time.sleep,
         poll_interval: float = 5.0,
+        sharers: int = 1,
     ) -> None:
         self.holder = holder
         self.limits = limits or Limits()
         self.observer = observer or Observer()
         self.wait = wait
-        """Sleeps at most that many seconds; returns early when woken or signalled."""
+        """Sleeps at most that many seconds; returns early when woken, which is true, or signalled."""
         self.poll_interval = poll_interval
+        self.resting = Resting(poll_interval, sharers)
         self.pace = Pace()
         self.unstarted = Unstarted()
         self.unwritten = Unwritten()
@@ -210,19 +210,18 @@ class Worker:
         """Wait for the next look at the queue, or for the database to come back."""
         self.observer.idle()
         output.flush_folded()
-        close_old_connections()
+        rest_connections()
         if not self.failures and time.monotonic() - self.announced_at >= self.poll_interval:
             self.announced_at = time.monotonic()
             announce_the_dead()
-        if not self.is_finished():
-            self.wait(min(self.pause(), self.limits.remaining()))
-
-    def pause(self) -> float:
-        """Return how long to wait, with jitter: workers that begin together shall not look together."""
-        seconds = self.poll_interval
-        if self.failures:
-            seconds = min(LONGEST_PAUSE, 0.1 * 2.0 ** min(self.failures - 1, 10))
-        return seconds * random.uniform(0.8, 1.0)  # noqa: S311 - no secret
+        self.resting.worked(self.sequence)
+        for seconds in self.resting.pieces(self.resting.pause(self.failures)):
+            if self.is_finished():
+                return
+            if self.wait(min(seconds, self.limits.remaining())):
+                self.resting.is_alert = True
+                return
+            self.observer.idle()
 
     def note_failure(self, error: Exception) -> None:
         """Say once that the queue cannot be reached, and drop the connection: it may stand anywhere in an answer."""
@@ -271,4 +270,4 @@ class Worker:
                 return
             if self.failures:
                 self.observer.idle()
-                self.wait(self.pause())
+                self.wait(self.resting.pause(self.failures))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bgtasks.output import FoldingHandler, formatter
+from bgtasks.queue_filters import filter_of
 from bgtasksd import journal
 from bgtasksd.cli import banner
 from bgtasksd.cli.configuration import EXIT_CONFIGURATION, Configuration, Unusable, configure
@@ -98,6 +99,7 @@ def _log(configuration: Configuration) -> None:
 def _supervise(options: Options, lock: Lock, notifier: Notifier) -> tuple[int, str]:
     control = ControlServer(options.runtime_dir, {"ping": lambda _request: _identity(options)})
     supervisor = Supervisor(options, lock, control, notifier)
+    supervisor.situation.serves = _serves
     try:
         code = supervisor.run()
     except ControlError as error:
@@ -107,6 +109,10 @@ def _supervise(options: Options, lock: Lock, notifier: Notifier) -> tuple[int, s
         return EXIT_SOFTWARE, ""
     # in the foreground the log has it already; the parent of a daemon shows it
     return code, supervisor.error_text if options.daemon else ""
+
+
+def _serves(patterns: tuple[str, ...] | None, queue: str) -> bool:
+    return patterns is None or filter_of(patterns).matches(queue)
 
 
 def _identity(options: Options) -> dict[str, Any]:

@@ -81,6 +81,9 @@ class Child:
     error: str = ""
     """The traceback it sent."""
     was_stopped: bool = False
+    woken: int = -1
+    """The loop counter when it was last woken: unchanged, it has not yet begun to look."""
+    woken_at: float = 0.0
     memory_bytes: int | None = None
     history: deque[tuple[float, State]] = field(default_factory=lambda: deque(maxlen=20))
 

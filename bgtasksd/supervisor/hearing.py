@@ -10,7 +10,7 @@ from bgtasksd.children import channel
 from bgtasksd.children.channel import ChannelClosed, Message
 from bgtasksd.children.exits import Exit
 from bgtasksd.children.process import Process, start_ticks, unshared_bytes
-from bgtasksd.supervisor import ending, exits, retirement
+from bgtasksd.supervisor import ending, exits, retirement, waking
 from bgtasksd.supervisor.child import Child
 from bgtasksd.supervisor.loop import Rank
 from bgtasksd.supervisor.situation import Situation
@@ -47,6 +47,8 @@ def act_on(situation: Situation, child: Child, message: Message) -> None:
         _booted(situation, child, message)
     elif kind == "limit":
         retirement.ask(situation, child, str(message.get("reason")))
+    elif kind == "more":
+        waking.wake(situation, [""], but=child)
     elif kind == "bye":
         child.bye = str(message.get("reason"))
     elif kind == "error":

@@ -7,6 +7,7 @@ import logging
 import signal
 from typing import Any
 
+from bgtasksd.children.channel import Message
 from bgtasksd.children.linux import become_subreaper, widen_signal_stack
 from bgtasksd.options import Options
 from bgtasksd.scoreboard import Board
@@ -25,6 +26,8 @@ from bgtasksd.supervisor.spawning import Spawning
 from bgtasksd.supervisor.stopping import Haste, Stopping
 from bgtasksd.supervisor.strays import Strays
 from bgtasksd.supervisor.viewing import Viewing
+from bgtasksd.supervisor.wake_socket import WakeSocket
+from bgtasksd.supervisor.waking import Waking
 from bgtasksd.supervisor.watching import Watching
 
 ZYGOTE, MAINTENANCE = "bgtasksd.zygote.serving:serve", "bgtasksd.maintenance:serve"
@@ -46,7 +49,8 @@ class Supervisor:
         self.notifier = notifier
         self.situation = situation = make_situation(options)
         self.stopping = Stopping(situation)
-        self.runtime_dir = RuntimeDir(situation.clock, lock, control, options.version)
+        self.waking = Waking(situation, WakeSocket(options.runtime_dir))
+        self.runtime_dir = RuntimeDir(situation.clock, lock, control, options.version, self.waking)
         self.viewing = Viewing(situation, self.runtime_dir)
         self.strays = Strays(situation)
         self.watching = Watching(situation)
@@ -58,6 +62,7 @@ class Supervisor:
             situation.zygote,
             situation.deaths,
             Memory(situation),
+            self.waking,
             self.runtime_dir,
             self.viewing,
             self.stopping,
@@ -83,6 +88,7 @@ class Supervisor:
         self.strays.end_all()
         self.control.conclude({"given_back": self.situation.given_back})
         self.control.close()
+        self.waking.close()
         logger.info("stopped", extra={"event": "stopped"})
         return self.stopping.exit_code
 
@@ -98,8 +104,17 @@ class Supervisor:
         self.control.commands.update(status=self.viewing.status, stop=self.on_stop)
         self.control.open()
         self.control.register(loop.selector)
+        self._open_wake_socket()
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         self.situation.deaths.replay()
+
+    def _open_wake_socket(self) -> None:
+        """Let enqueuing processes wake us; without that polling has to do."""
+        try:
+            if self.options.wake:
+                self.waking.open()
+        except OSError as error:
+            logger.warning("no wake socket at %s: %s", self.waking.socket.path, error.strerror)
 
     def _introduce(self) -> None:
         """Tell the parts of each other."""
@@ -116,14 +131,19 @@ class Supervisor:
         situation.zygote.arguments = lambda: {"options": self.options, "preload": situation.preload}
         situation.maintenance.arguments = lambda: {"options": self.options, "board": situation.board.descriptor}
         situation.zygote.on_message = lambda message, held: hearing.hear_zygote(situation, message, held)
-        situation.maintenance.on_message = lambda message, held: upkeep.hear_maintenance(situation, message, held)
+        situation.maintenance.on_message = self.hear_maintenance
         situation.maintenance.longest_silence = SILENCE
+
+    def hear_maintenance(self, message: Message, held: list[int]) -> None:
+        """Act on one message of maintenance."""
+        upkeep.hear_maintenance(self.situation, self.waking, message, held)
 
     def descriptors(self) -> list[int]:
         """Return what zygote and maintenance close: everything of ours but the scoreboard."""
         situation = self.situation
         found = [*situation.loop.descriptors(), self.lock.fileno()]
         found += [each.fileno() for each in self.control.sockets]
+        found += self.waking.descriptors()
         found += situation.zygote.descriptors() + situation.maintenance.descriptors()
         notifier = getattr(self.notifier, "fileno", lambda: None)()
         found += [] if notifier is None else [notifier]
@@ -166,7 +186,7 @@ def make_situation(options: Options) -> Situation:
         clock=clock,
         loop=loop,
         board=Board(2 * options.workers + 2),
-        slots=Slots.of(options.workers),
+        slots=Slots.of(options.queues_by_slot()),
         budget=SpawnBudget(max(2 * options.workers, 10)),
         deaths=Deaths(options.runtime_dir, clock),
         zygote=Link("zygote", ZYGOTE, loop, clock, LONGEST_BACKOFF),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from bgtasksd.control import ControlError
-from bgtasksd.directory import SOCKET_NAME, UnfitDirectory, make
+from bgtasksd.directory import SOCKET_NAME, WAKE_NAME, UnfitDirectory, make
 from bgtasksd.lock import LOCK_NAME, PID_NAME, LockHeld, owner_pid
 from bgtasksd.supervisor.clock import Clock
 
@@ -39,10 +39,13 @@ class ControlSocket(Protocol):
 class RuntimeDir:
     """Looks every few seconds whether the paths of lock, control socket and pid file still lead to ours."""
 
-    def __init__(self, clock: Clock, lock: Lock, control: ControlSocket, version: str) -> None:
+    def __init__(
+        self, clock: Clock, lock: Lock, control: ControlSocket, version: str, wake: ControlSocket | None = None
+    ) -> None:
         self.clock = clock
         self.lock = lock
         self.control = control
+        self.wake = wake
         self.version = version
         self.looked_at = 0.0
         self.trouble = ""
@@ -70,6 +73,8 @@ class RuntimeDir:
             yield LOCK_NAME
         if not self.control.is_in_place():
             yield SOCKET_NAME
+        if self.wake is not None and not self.wake.is_in_place():
+            yield WAKE_NAME
         if owner_pid(self.lock.directory) != os.getpid():
             yield PID_NAME
 
@@ -81,6 +86,8 @@ class RuntimeDir:
                 self.lock.take_again()  # first: whoever holds it owns the rest
             if not self.control.is_in_place():
                 self.control.open_again()
+            if self.wake is not None and not self.wake.is_in_place():
+                self.wake.open_again()
             self.lock.write_pid_file(self.version)
         except LockHeld:
             self._complain(missing, f"{_holder(directory)} has the lock of {directory} now; stop one of the two")

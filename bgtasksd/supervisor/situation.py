@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from bgtasksd.children.exits import Exit, OomCounter
@@ -19,6 +20,11 @@ from bgtasksd.supervisor.slots import Slots
 from bgtasksd.supervisor.totals import Totals
 
 logger = logging.getLogger("bgtasksd.supervisor")
+
+
+def everything(patterns: tuple[str, ...] | None, queue: str) -> bool:
+    """Tell that any queue is meant."""
+    return True
 
 
 @dataclass
@@ -55,6 +61,8 @@ class Situation:
     host: str = field(default_factory=socket.gethostname)
     generation: int = 1
     """Of the application's code: a reload makes the next one."""
+    serves: Callable[[tuple[str, ...] | None, str], bool] = everything
+    """Tells whether these names and patterns mean a queue: the rule is not known here."""
     preload: bool = True
     """Whether the zygote loads the application."""
     is_stopping: bool = False

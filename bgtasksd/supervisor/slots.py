@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from bgtasksd.supervisor.child import Child
@@ -15,6 +15,8 @@ class Slot:
     """One place. It has a worker, or waits for one; a replacement may boot beside the worker that is to leave."""
 
     number: int
+    queues: tuple[str, ...] | None = None
+    """Names and patterns of the queues that its worker serves; None: all."""
     child: Child | None = None
     successor: Child | None = None
     leaving: list[Child] = field(default_factory=list)
@@ -61,9 +63,9 @@ class Slots:
     all: list[Slot]
 
     @classmethod
-    def of(cls, count: int) -> Slots:
-        """Return so many empty places."""
-        return cls([Slot(number) for number in range(1, count + 1)])
+    def of(cls, queues_by_slot: Sequence[tuple[str, ...] | None]) -> Slots:
+        """Return an empty place for each of these, whose worker is to serve them."""
+        return cls([Slot(number, queues) for number, queues in enumerate(queues_by_slot, start=1)])
 
     def __iter__(self) -> Iterator[Slot]:
         return iter(self.all)

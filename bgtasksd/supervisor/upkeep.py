@@ -11,12 +11,12 @@ from bgtasksd.scoreboard import WorkState
 from bgtasksd.supervisor import ending
 from bgtasksd.supervisor.child import Cause, Child
 from bgtasksd.supervisor.situation import Situation
-from bgtasksd.supervisor.states import State
+from bgtasksd.supervisor.waking import Waking, wake
 
 logger = logging.getLogger("bgtasksd.supervisor")
 
 
-def hear_maintenance(situation: Situation, message: Message, descriptors: list[int]) -> None:
+def hear_maintenance(situation: Situation, waking: Waking, message: Message, descriptors: list[int]) -> None:
     """Act on one message of maintenance."""
     close_all(descriptors)
     kind = message["kind"]
@@ -28,6 +28,8 @@ def hear_maintenance(situation: Situation, message: Message, descriptors: list[i
         situation.tell_workers()
     elif kind == "turn":
         _turned(situation, message)
+    elif kind == "notified":
+        waking.hear_other_hosts((mark, queue) for mark, queue in message["notices"])
     elif kind == "error":
         text = str(message["text"])
         logger.error("maintenance cannot start:\n%s", text, extra={"event": "maintenance_failed"})
@@ -48,7 +50,8 @@ def _turned(situation: Situation, message: Message) -> None:
     for name in ("released", "reclaimed"):
         situation.totals.past[name] += message.get(name, 0)
     situation.deaths.account(message.get("accounted", ()))
-    _wake(situation, message.get("made_ready", 0))
+    if message.get("made_ready") or message.get("found_ready"):
+        wake(situation, [""])
     for claim in message.get("lost", ()):
         _interrupt(situation, claim, Cause.CLAIM_LOST)
     for claim in message.get("cancel", ()):
@@ -87,14 +90,6 @@ def _interrupt(situation: Situation, claim: dict[str, Any], cause: Cause) -> Non
 def _runs(child: Child, claim: dict[str, Any]) -> bool:
     record = child.page.read() if child.is_alive else child.record
     return record.state is WorkState.BUSY and (record.task_id, record.token) == (claim["task_id"], claim["token"])
-
-
-def _wake(situation: Situation, count: int) -> None:
-    """Wake as many idle workers as there is something new to claim."""
-    for child in situation.slots.children():
-        if count > 0 and child.state is State.IDLE:
-            child.channel.send("wake")
-            count -= 1
 
 
 def _announce_waiting(queues: list[dict[str, Any]]) -> None:

@@ -43,7 +43,9 @@ def load(root: str) -> Application:
     # only now: these touch the settings when imported
     from bgtasks import registry
     from bgtasks.discovery import autodiscover
+    from bgtasks.queue import claims
 
+    claims.be_patient()
     autodiscover()
     _refuse_what_cannot_work()
     for name in SHARED:

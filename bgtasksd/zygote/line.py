@@ -28,6 +28,10 @@ class Line:
         """Why to take no more tasks; set by a signal handler, too."""
         self.granted = ""
         """The limit for which the supervisor lets this worker leave."""
+        self.is_woken = False
+        """Somebody has said that there is work, since the last wait."""
+        self.rests = 0
+        """How often this worker had nothing to do."""
         self.on_drain: Callable[[str], None] = _nobody
         self.on_order: Callable[[int, Reason], None] = _nobody
         self._wakeup: tuple[int, int] = (-1, -1)
@@ -46,13 +50,17 @@ class Line:
         if self.is_open:
             self.channel.send(kind, **fields)
 
-    def wait(self, seconds: float) -> None:
-        """Sleep until a message or a signal comes, or the time is over."""
+    def wait(self, seconds: float) -> bool:
+        """Sleep until a message or a signal comes, or the time is over. Say whether it was a wake."""
+        self.rests += 1
+        seconds = 0.0 if self.is_woken else seconds
         sources: list[Any] = [self._wakeup[0], self.channel] if self.is_open else [self._wakeup[0]]
         ready, _, _ = select.select(sources, [], [], max(0.0, seconds))
         if self._wakeup[0] in ready:
             self._empty_wakeup()
         self.read()
+        is_woken, self.is_woken = self.is_woken, False
+        return is_woken
 
     def _empty_wakeup(self) -> None:
         try:
@@ -79,7 +87,8 @@ class Line:
             self.drain(message.get("reason", "stopped"))
         elif message["kind"] == "retire":
             self.granted = message["reason"]
-        # "wake" needs no more than to have ended the wait
+        elif message["kind"] == "wake":
+            self.is_woken = True
 
     def drain(self, reason: str) -> None:
         """Take no more tasks. Called from a signal handler: plain attributes only."""

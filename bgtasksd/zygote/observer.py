@@ -12,6 +12,9 @@ from bgtasks.worker import Observer
 from bgtasksd.scoreboard import Finished, Record, WorkState
 from bgtasksd.zygote.line import Line
 
+SHORTEST_SILENCE, LONGEST_SILENCE = 0.01, 0.3
+"""Seconds between two words that there is more to do: all are busy then, and need not hear it."""
+
 
 class SlotObserver(Observer):
     """Keeps the record; the page's reader may look, or the process die, at any moment."""
@@ -25,6 +28,9 @@ class SlotObserver(Observer):
         self.counts = [0, 0, 0, 0]
         """Done, failed, retried, cancelled."""
         self.record = Record(WorkState.IDLE)
+        self.rests = -1
+        self.tells_at = 0.0
+        self.silence = SHORTEST_SILENCE
         self.in_ring: set[int] = set()
         """Ids of the tasks that stand in the page's ring."""
 
@@ -61,8 +67,19 @@ class SlotObserver(Observer):
             self.in_ring -= over
         self.idle()
 
+    def more_ready(self) -> None:
+        """Have the next idle worker woken; once when work begins, and the longer it goes on the more seldom."""
+        now = time.monotonic()
+        if self.line.rests != self.rests:
+            self.rests, self.tells_at, self.silence = self.line.rests, now, SHORTEST_SILENCE
+        if now >= self.tells_at:
+            self.tells_at = now + self.silence
+            self.silence = min(LONGEST_SILENCE, 2 * self.silence)
+            self.line.send("more")
+
     def idle(self) -> None:
-        """Nothing is held."""
+        """Nothing is held, and the loop moves."""
+        self.counter += 1
         self._write(WorkState.IDLE, (self.record.sequence, 0, 0, 0.0, 0.0), "")
 
     def turned(self, want: int) -> None:

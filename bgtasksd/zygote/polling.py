@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bgtasks import exceptions, execution
+from bgtasks import exceptions, execution, waking
 from bgtasks.limits import Limits
 from bgtasks.queue.types import Holder
 from bgtasks.worker import Worker
@@ -74,12 +74,14 @@ def make_polling(birth: Birth, options: Options, line: Line) -> Polling:
     assert isinstance(limits, GatedLimits)
     limits.line = line
     worker = Worker(
-        Holder(name=birth.worker, lease=options.lease, queues=options.queues),
+        Holder(name=birth.worker, lease=options.lease, queues=birth.queues),
         limits=limits,
         observer=observer,
         wait=line.wait,
         poll_interval=options.sleep,
+        sharers=options.queues_by_slot().count(birth.queues),
     )
+    waking.look_in(options.runtime_dir)
     line.on_drain = worker.drain
     line.on_order = lambda sequence, reason: execution.interrupt(sequence, INTERRUPTIONS[reason])
     if line.drain_reason:

@@ -7,6 +7,7 @@ import select
 import signal
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 
 
@@ -18,6 +19,8 @@ class Bell:
         os.set_blocking(self.reader, False)
         os.set_blocking(self.writer, False)
         self.before = -1
+        self.was_rung = False
+        """What ended the last sleep: a ring, and not only a descriptor."""
         self.is_wired = threading.current_thread() is threading.main_thread()
         if self.is_wired:
             self.before = signal.set_wakeup_fd(self.writer, warn_on_full_buffer=False)
@@ -27,14 +30,15 @@ class Bell:
         with suppress(BlockingIOError):  # it is full of rings already
             os.write(self.writer, b"\0")
 
-    def sleep(self, seconds: float) -> bool:
-        """Sleep at most that long; say whether somebody has rung."""
+    def sleep(self, seconds: float, also: Sequence[int] = ()) -> bool:
+        """Sleep at most that long; say whether somebody has rung, or one of these descriptors is readable."""
         deadline = time.monotonic() + seconds
-        while not select.select([self.reader], [], [], max(0.0, deadline - time.monotonic()))[0]:
+        while not select.select([self.reader, *also], [], [], max(0.0, deadline - time.monotonic()))[0]:
             if time.monotonic() >= deadline:
                 return False
+        self.was_rung = False
         with suppress(BlockingIOError):
-            os.read(self.reader, 65536)
+            self.was_rung = bool(os.read(self.reader, 65536))
         return True
 
     def close(self) -> None:

@@ -22,8 +22,10 @@ from bgtasks.limits import Limits
 from bgtasks.maintenance import Maintenance
 from bgtasks.management.foreground.bell import Bell
 from bgtasks.management.foreground.deadline import Deadline, lease_for
+from bgtasks.management.foreground.ears import Ears
 from bgtasks.queue import claims
 from bgtasks.queue.types import Claim, Holder, Outcome
+from bgtasks.waking import READY, SCHEDULED
 from bgtasks.worker import Observer, Worker
 
 logger = logging.getLogger("bgtasks.worker")
@@ -47,6 +49,7 @@ class Foreground(Observer):
         lease = lease_for(settings.max_run_time or None, settings.kill_grace)
         poll_interval = max(SHORTEST_POLL, poll_interval)
         self.bell = Bell()
+        self.ears = Ears()
         self.deadline = Deadline(name, lease, settings.kill_grace)
         self.maintenance = Maintenance(
             lambda: [name], lease=settings.lease, renewal=lease, poll_interval=max(1.0, poll_interval)
@@ -71,6 +74,7 @@ class Foreground(Observer):
             for number, handler in self.handlers_before.items():
                 signal.signal(number, handler)
             self.bell.close()
+            self.ears.close()
 
     def drain(self, reason: str = "stopped") -> None:
         """Finish the task at hand and leave; an idle worker leaves at once. Also for other threads."""
@@ -137,14 +141,28 @@ class Foreground(Observer):
     def idle(self) -> None:
         self.deadline.disarm()
 
-    def wait(self, seconds: float) -> None:
-        """Do what maintenance is due, and otherwise sleep; come back early for a signal or for new work."""
+    def wait(self, seconds: float) -> bool:
+        """Do what maintenance is due, and otherwise sleep; come back early for a signal, or for new work: then true."""
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0:
             if self.maintenance.run_due().has_made_ready:
-                return
-            if self.bell.sleep(min(left, self.maintenance.seconds_until_next())):
-                return
+                return True
+            self.ears.open_if_due(is_database_up=not self.maintenance.failures)
+            left = min(left, self.maintenance.seconds_until_next(), self.ears.seconds_until_next())
+            has_rung = self.bell.sleep(left, self.ears.descriptors())
+            if self.hears_of_work():
+                return True
+            if has_rung and self.bell.was_rung:
+                return False
+        return False
+
+    def hears_of_work(self) -> bool:
+        """Take in what others have told; say whether there may be something to claim."""
+        notices = self.ears.heard()
+        for notice in notices:
+            if notice.kind == SCHEDULED:
+                self.maintenance.expect(notice.seconds)
+        return any(notice.kind == READY for notice in notices)
 
 
 def _write(text: bytes) -> None:

@@ -10,8 +10,9 @@ from django.db.migrations.executor import MigrationExecutor
 
 import bgtasks
 from bgtasks import conf, registry
-from bgtasks.checks import refusals
+from bgtasks.checks import mention_slow_sqlite, refusals
 from bgtasks.discovery import autodiscover
+from bgtasks.queue import claims
 
 logger = logging.getLogger("bgtasks.worker")
 
@@ -20,6 +21,7 @@ SHOWN_TASKS = 50
 
 def prepare() -> None:
     """Load the task modules; refuse to start with what could only fail later. A broken module raises its own error."""
+    claims.be_patient()
     autodiscover()
     found = refusals()
     if found:
@@ -33,6 +35,8 @@ def prepare() -> None:
         database = conf.current().database
         option = "" if database == "default" else f" --database={database}"
         raise CommandError(f"Tables are missing ({', '.join(missing)}). Run: python manage.py migrate{option}")
+    claims.ensure_wal()
+    mention_slow_sqlite()
 
 
 def _unapplied_migrations() -> list[str]:

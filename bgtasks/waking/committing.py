@@ -1,0 +1,131 @@
+"""Telling of new work once it is committed: one callback a transaction, whatever happened in it. Never raises."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from bgtasks import conf
+from bgtasks.waking.notices import READY, SCHEDULED, Notice
+from bgtasks.waking.sending import sender
+
+logger = logging.getLogger("bgtasks.waking")
+
+NOTIFIERS: dict[str, Callable[[Any, str], None]] = {}
+"""By vendor: how this database tells other hosts. Filled by the engines that can."""
+NOTIFIED_FOR = 0.025
+"""Seconds in which other hosts are told once of each queue: whoever was woken looks again a little later than this."""
+LOOKED_AT = 8
+"""Callbacks among which an open one of ours is looked for."""
+MOST_QUEUES = 4
+"""Told of one by one; more are told of as "some queue"."""
+
+
+def ready(connection: Any, queue: str) -> None:
+    """Wake somebody once the rows just made ready in the queue are committed; at once if they are."""
+    _note(connection, queue, None)
+
+
+def scheduled(connection: Any, run_at: datetime, now: datetime | None = None) -> None:
+    """Tell that rows were scheduled; `now` is the database's time, if it is known."""
+    due_in(connection, (run_at - (now or timezone.now())).total_seconds())
+
+
+def due_in(connection: Any, seconds: float) -> None:
+    """Tell that rows were scheduled that are due in so many seconds."""
+    _note(connection, None, time.monotonic() + max(0.0, seconds))
+
+
+def _note(connection: Any, queue: str | None, due_at: float | None) -> None:
+    try:
+        if not conf.current().wake:
+            return
+        news = News(connection)
+        if connection.in_atomic_block:
+            news = _open(connection) or news
+        news.add(queue, due_at)
+        if not news.is_registered:
+            news.is_registered = True
+            transaction.on_commit(news, using=connection.alias)
+    except Exception as error:  # noqa: BLE001 - without autocommit and atomic() nobody tells when it is committed
+        logger.debug("nobody is woken: %s", error)
+
+
+def _open(connection: Any) -> News | None:
+    """Return what will be told when this transaction commits, if it depends on no savepoint but those open now."""
+    savepoints = set(connection.savepoint_ids)
+    for needed, callback, *_ in reversed(connection.run_on_commit[-LOOKED_AT:]):
+        if isinstance(callback, News) and needed <= savepoints:
+            return callback
+    return None
+
+
+class News:
+    """What one transaction has made ready or scheduled."""
+
+    __slots__ = ("connection", "due_at", "is_registered", "queues")
+
+    def __init__(self, connection: Any) -> None:
+        self.connection = connection
+        self.queues: dict[str, None] = {}
+        self.due_at: float | None = None
+        self.is_registered = False
+
+    def add(self, queue: str | None, due_at: float | None) -> None:
+        """Take in one more row, or many."""
+        if queue is not None:
+            self.queues[queue] = None
+        if due_at is not None:
+            self.due_at = due_at if self.due_at is None else min(due_at, self.due_at)
+
+    def __call__(self) -> None:
+        """Tell of it."""
+        try:
+            self.tell()
+        except Exception as error:  # noqa: BLE001 - it is committed: nothing may go wrong any more
+            logger.debug("nobody was woken: %s: %s", type(error).__name__, error)
+
+    def tell(self) -> None:
+        queues = self.queues if len(self.queues) <= MOST_QUEUES else ("",)
+        notices = [Notice(sender.mark(), READY, queue=queue) for queue in queues]
+        if self.due_at is not None:
+            left = max(0.0, self.due_at - time.monotonic())
+            notices.append(Notice(sender.mark(), SCHEDULED, seconds=left))
+        for notice in notices:
+            sender.send(str(notice))
+        notify = NOTIFIERS.get(self.connection.vendor)
+        if notify is None or self.connection.in_atomic_block or not conf.current().listen:
+            return
+        for notice in notices:
+            if _is_news(self.connection.alias, notice):
+                notify(self.connection, str(notice))
+
+
+_notified: dict[tuple[str, str], float] = {}
+"""(alias, queue) → until when other hosts need not be told again."""
+_due: dict[str, tuple[float, float]] = {}
+"""alias → when other hosts were last told of a scheduled row, and when that is due."""
+
+
+def _is_news(alias: str, notice: Notice) -> bool:
+    """Say whether other hosts are to be told, and note that they are."""
+    now = time.monotonic()
+    if notice.kind == SCHEDULED:
+        due_at = now + notice.seconds
+        told_at, told = _due.get(alias, (float("-inf"), 0.0))
+        if now - told_at < NOTIFIED_FOR and now < told <= due_at:
+            return False
+        _due[alias] = now, due_at
+        return True
+    if now < _notified.get((alias, notice.queue), 0.0):
+        return False
+    if len(_notified) > 1000:
+        _notified.clear()
+    _notified[alias, notice.queue] = now + NOTIFIED_FOR
+    return True

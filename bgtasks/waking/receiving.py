@@ -1,0 +1,82 @@
+"""The wake socket of a worker that has no supervisor: made beside those of the daemons, removed at the end."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from pathlib import Path
+
+from bgtasks import places
+from bgtasks.waking.notices import Notice, parse
+from bgtasks.waking.sending import BEGINNING, ENDING
+
+LARGEST = 512
+"""Bytes; a longer one is none of ours."""
+AT_ONCE = 64
+
+
+class OwnSocket:
+    """`wake-<pid>.sock`. Without a place for it nothing is heard, and polling has to do."""
+
+    def __init__(self) -> None:
+        self.socket: socket.socket | None = None
+        self.path = Path()
+        place = places.for_a_socket(os.environ)
+        if place is not None:
+            clear_left_over(place)
+            with contextlib.suppress(OSError):
+                self._bind(place / f"{BEGINNING}-{os.getpid()}{ENDING}")
+
+    def _bind(self, path: Path) -> None:
+        made = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+        path.unlink(missing_ok=True)  # of a process that had our number before
+        mask = os.umask(0o117)  # 0660 from the first instant
+        try:
+            made.bind(str(path))
+        except OSError:
+            made.close()
+            raise
+        finally:
+            os.umask(mask)
+        self.socket, self.path = made, path
+
+    def fileno(self) -> int | None:
+        """Return the descriptor to wait for, if there is one."""
+        return None if self.socket is None else self.socket.fileno()
+
+    def heard(self) -> list[Notice]:
+        """Return the notices that have come."""
+        found = []
+        for _ in range(AT_ONCE):
+            try:
+                data = self.socket.recv(LARGEST) if self.socket is not None else None
+            except OSError:
+                break
+            if data is None:
+                break
+            notice = parse(data.decode(errors="replace"))
+            if notice is not None:
+                found.append(notice)
+        return found
+
+    def close(self) -> None:
+        """Remove it."""
+        if self.socket is not None:
+            self.socket.close()
+            self.socket = None
+            with contextlib.suppress(OSError):
+                self.path.unlink()
+
+
+def clear_left_over(place: Path) -> None:
+    """Remove sockets of workers that ended without a word: nobody is behind them any more."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as probe:
+        for path in place.glob(f"{BEGINNING}-*{ENDING}"):
+            try:
+                probe.connect(str(path))
+            except ConnectionRefusedError:
+                with contextlib.suppress(OSError):
+                    path.unlink()
+            except OSError:
+                continue

@@ -1,0 +1,126 @@
+"""Who is woken when there is something to do: one idle worker, and by it the next. Floods become a few looks."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Iterable
+
+from bgtasksd.scoreboard import WorkState
+from bgtasksd.supervisor.child import Child
+from bgtasksd.supervisor.loop import Rank
+from bgtasksd.supervisor.situation import Situation
+from bgtasksd.supervisor.states import WORKING
+from bgtasksd.supervisor.wake_socket import WakeSocket
+
+SHORTEST_DEAFNESS, LONGEST_DEAFNESS = 0.002, 0.02
+"""Seconds after a notice in which no other is heard: what comes meanwhile is taken together."""
+PATIENCE = 0.1
+"""Seconds in which a woken worker begins to look; another one is woken later."""
+REMEMBERED = 256
+OVERFLOWING = 8
+"""Datagrams at once after which some may have been lost: the kernel keeps ten, where nobody has raised that."""
+
+logger = logging.getLogger("bgtasksd.supervisor")
+
+
+class Waking:
+    """The wake socket in the loop, deaf for a moment after each notice."""
+
+    def __init__(self, situation: Situation, socket: WakeSocket) -> None:
+        self.situation = situation
+        self.socket = socket
+        self.deafness = 0.0
+        self.hears_at: float | None = None
+        """When a socket that is not watched at the moment is read again."""
+        self.marks: deque[str] = deque(maxlen=REMEMBERED)
+        """Of the last notices: the database brings them once more."""
+
+    def open(self) -> None:
+        """Make the socket and watch it. Raises OSError."""
+        if self.socket.socket is not None:
+            self.situation.loop.forget(self.socket.socket)
+        self.socket.open()
+        self.hears_at, self.deafness = None, 0.0
+        self.situation.loop.watch(self.socket.socket, Rank.MESSAGE, self.hear)
+
+    def is_in_place(self) -> bool:
+        """Return whether enqueuing processes find us."""
+        return self.socket.is_in_place() or not self.situation.options.wake
+
+    def open_again(self) -> None:
+        """Make the socket again. Raises OSError."""
+        self.open()
+
+    def descriptors(self) -> list[int]:
+        """Return what children close."""
+        return [] if self.socket.socket is None else [self.socket.socket.fileno()]
+
+    def close(self) -> None:
+        """Remove the socket."""
+        if self.socket.socket is not None:
+            self.situation.loop.forget(self.socket.socket)
+        self.socket.close()
+
+    def next_at(self) -> float | None:
+        """Return when the socket is read again."""
+        return self.hears_at
+
+    def run(self) -> None:
+        """Read the socket again when its time has come."""
+        if self.hears_at is not None and self.hears_at <= self.situation.clock.now():
+            self.hear()
+
+    def hear(self) -> None:
+        """Act on what has come. The socket rests after anything, and is watched again after nothing."""
+        calls, count = self.socket.receive()
+        if not count:
+            self.deafness = 0.0
+            if self.hears_at is not None:
+                self.hears_at = None
+                self.situation.loop.watch(self.socket.socket, Rank.MESSAGE, self.hear)
+            return
+        if self.hears_at is None:
+            self.situation.loop.forget(self.socket.socket)
+        self.deafness = min(LONGEST_DEAFNESS, max(SHORTEST_DEAFNESS, 2 * self.deafness))
+        self.hears_at = self.situation.clock.now() + self.deafness
+        self.marks.extend(call.mark for call in calls)
+        wake(self.situation, {call.queue for call in calls if call.queue is not None})
+        due = [call.seconds for call in calls if call.seconds is not None]
+        if due or count >= OVERFLOWING:
+            self.situation.maintenance.send("scheduled", seconds=0.0 if count >= OVERFLOWING else min(due))
+
+    def hear_other_hosts(self, notices: Iterable[tuple[str, str]]) -> None:
+        """Act on what the database has told, as (mark, queue), but for what came by the socket before."""
+        if self.socket.socket is not None:
+            self.hear()
+        wake(self.situation, {queue for mark, queue in notices if mark not in self.marks})
+
+
+def wake(situation: Situation, queues: Iterable[str], but: Child | None = None) -> None:
+    """Wake one worker for each of these queues; for an unnamed one, a worker of each kind."""
+    for queue in queues:
+        kinds: dict[tuple[str, ...] | None, list[Child]] = {}
+        for slot in situation.slots:
+            if not queue or situation.serves(slot.queues, queue):
+                found = [child for child in slot.children() if child is not but and child.state in WORKING]
+                kinds.setdefault(None if queue else slot.queues, []).extend(found)
+        for children in kinds.values():
+            _wake_one(children, situation)
+
+
+def _wake_one(children: list[Child], situation: Situation) -> None:
+    """Wake an idle worker, or one about to look; nobody if one was woken that has not yet begun to look."""
+    now = situation.clock.now()
+    willing: list[tuple[bool, Child, int]] = []
+    for child in children:
+        record = child.page.read()
+        if record.state is WorkState.BUSY:
+            continue  # it looks when its task is over
+        if child.woken == record.counter and now - child.woken_at < PATIENCE:
+            return
+        willing.append((record.state is not WorkState.IDLE, child, record.counter))
+    for _, child, counter in sorted(willing, key=lambda each: each[0]):
+        if child.channel.send("wake"):
+            child.woken, child.woken_at = counter, now
+            return
