@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import timedelta
 from typing import Any
 
@@ -32,16 +32,23 @@ def pause(
     ValueError for patterns and durations that cannot be.
     """
     meant = filter_of(patterns_of(queues))
+    with engine().joined():
+        pause_rows(_rows(meant, new=new), for_=for_, reason=reason, by=by)
+        return _rows(meant)
+
+
+def pause_rows(
+    rows: Iterable[Queue], *, for_: timedelta | float | str | None = None, reason: str = "", by: str = ""
+) -> None:
+    """Do to the queues of these rows what `pause` does. Raises ValueError for a duration that cannot be."""
     lasting = _lasting(for_)
     if max(len(reason), len(by)) > LONGEST_TEXT:
         raise ValueError(f"who pauses and why have at most {LONGEST_TEXT} characters each")
     with engine().joined():
-        rows = _rows(meant, new=new)
-        now = database_now()
-        _update([row for row in rows if not row.is_paused(now)], paused_at=now)
+        there, now = _again(rows), database_now()
         end = None if lasting is None else now + lasting
-        _update(rows, paused_until=end, paused_by=by, pause_reason=reason)
-        return _rows(meant)
+        _update([row for row in there if not row.is_paused(now)], paused_at=now)
+        _update(there, paused_until=end, paused_by=by, pause_reason=reason)
 
 
 def resume(*queues: str) -> list[Queue]:
@@ -51,12 +58,16 @@ def resume(*queues: str) -> list[Queue]:
     Raises UnknownQueue, and changes nothing, for a name without a queue and a pattern without any; ValueError for
     patterns that cannot be.
     """
-    meant = filter_of(patterns_of(queues))
     with engine().joined():
-        now = database_now()
-        rows = _rows(meant)
-        paused = [row for row in rows if row.is_paused(now)]
-        _update(rows, paused_at=None, paused_until=None, paused_by="", pause_reason="")
+        return resume_rows(matching(*queues))
+
+
+def resume_rows(rows: Iterable[Queue]) -> list[Queue]:
+    """Do to the queues of these rows what `resume` does; return those that were paused."""
+    with engine().joined():
+        there, now = _again(rows), database_now()
+        _update(there, paused_at=None, paused_until=None, paused_by="", pause_reason="")
+        paused = [row for row in there if row.is_paused(now)]
         for row in paused:
             waking.ready(connections[alias()], row.name)
     return paused
@@ -83,6 +94,11 @@ def _refuse_unknown(meant: QueueFilter, known: Collection[str]) -> None:
     for prefix in meant.prefixes:
         if not any(name.startswith(prefix) and meant.matches(name) for name in known):
             raise UnknownQueue(f"{prefix}*", [], known)
+
+
+def _again(rows: Iterable[Queue]) -> list[Queue]:
+    """Read the rows as they are by now."""
+    return list(Queue.objects.using(alias()).filter(pk__in=[row.pk for row in rows]).order_by("name"))
 
 
 def _update(rows: list[Queue], **columns: Any) -> None:

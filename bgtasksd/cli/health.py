@@ -71,11 +71,11 @@ def _workers(facts: Facts) -> str:
 
 
 def _bound(workers: list[Facts]) -> list[str]:
-    """Return one line on who serves what, where that is not the same for all workers."""
+    """Return one line on who serves what, unless every worker serves everything."""
     groups: dict[str, list[Facts]] = {}
     for worker in workers:
         groups.setdefault(",".join(worker["queues"] or ["*"]), []).append(worker)
-    if len(groups) < 2 and groups.keys() <= {"*"}:
+    if groups.keys() <= {"*"}:
         return []
     return [f"           {'     '.join(f'{one_line(queues)}  {_up(group)}' for queues, group in groups.items())}"]
 

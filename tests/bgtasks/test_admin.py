@@ -24,7 +24,8 @@ from bgtasks.queue.types import Holder
 
 pytestmark = pytest.mark.django_db
 TASKS, HISTORY = "/admin/bgtasks/task/", "/admin/bgtasks/completedtask/"
-PAGES = [TASKS, HISTORY, "/admin/bgtasks/taskattempt/", "/admin/bgtasks/workerprocess/", "/admin/bgtasks/queue/"]
+QUEUES = "/admin/bgtasks/queue/"
+PAGES = [TASKS, HISTORY, "/admin/bgtasks/taskattempt/", "/admin/bgtasks/workerprocess/", QUEUES]
 EVIL = "<img src=x onerror=alert(1)>"
 WORKER = "host:main:1:ab12"
 
@@ -286,6 +287,37 @@ def test_actions_need_their_permission(permission: str, page: str, action: str, 
     row: Any = make() if page == TASKS else complete()
     act(client, page, action, [row], post="yes")
     assert type(row).objects.filter(pk=row.pk).exists() is not allowed
+
+
+def test_a_queue_is_paused_and_resumed(admin_client: Client) -> None:
+    for name in ("mail", "a,b*!"):
+        make(queue=name)
+    rows = list(Queue.objects.all())
+    response = act(admin_client, QUEUES, "pause", rows)
+    assert "2 queues paused" in response.content.decode()
+    assert set(Queue.objects.paused().values_list("paused_by", flat=True)) == {"admin"}
+    assert claims.turn([], 1, Holder(WORKER, lease=60)).claims == []
+    response = act(admin_client, QUEUES, "resume", rows[:1])
+    assert "1 queue resumed" in response.content.decode()
+    assert list(Queue.objects.paused()) == rows[1:]
+    assert LogEntry.objects.filter(change_message__in=["paused", "resumed"]).count() == 3
+
+
+@pytest.mark.parametrize(("permission", "allowed"), [("view_queue", False), ("change_queue", True)])
+def test_pausing_needs_its_permission(permission: str, allowed: bool) -> None:
+    user = User.objects.create_user("eve", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__in=[permission, "view_queue"]))
+    client = Client()
+    client.force_login(user)
+    make(queue="mail")
+    queue = Queue.objects.get()
+    act(client, QUEUES, "pause", [queue])
+    assert Queue.objects.paused().exists() is allowed
+    Queue.objects.update(paused_at=timezone.now())
+    act(client, QUEUES, "resume", [queue])
+    assert Queue.objects.paused().exists() is not allowed
+    client.post(f"{QUEUES}{queue.pk}/change/", {"name": "other"})
+    assert Queue.objects.get().name == "mail"
 
 
 def test_actions_work_under_atomic_requests(admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser
 
 import pytest
+from django.core.management import CommandError, call_command
 
 from bgtasks.options import add_worker_arguments, duration_of, queues_of
 
@@ -50,6 +51,15 @@ def test_an_unknown_log_level_is_refused(capsys):
 def test_queues_come_as_a_string_or_a_list(given, queues):
     assert queues_of({"queue": given}) == queues
     assert queues_of(parse("--queue", "mail", "--queue", "reports")) == ("mail", "reports")
+    assert queues_of(parse("--queue", "mail*,!mail-bulk")) == ("mail*", "!mail-bulk")
+
+
+def test_queues_that_cannot_be_are_refused():
+    with pytest.raises(ValueError, match="only at the end"):
+        queues_of({"queue": ["ma*il"]})
+    with pytest.raises(CommandError, match="--queue: '!' names no queue") as refused:
+        call_command("process_tasks", queue="!")
+    assert refused.value.returncode == 2
 
 
 @pytest.mark.parametrize(("given", "duration"), [(0, None), (-1, None), (None, None), (59, 59.0)])

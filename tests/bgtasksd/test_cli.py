@@ -108,6 +108,10 @@ def test_the_help_of_start_names_every_option_with_its_variable(capsys) -> None:
         (["start", "--max-memory", "lots"], "write bytes, or 300M, 1.5G"),
         (["start", "--log-format", "xml"], "not one of text, json"),
         (["start", "--queues", ","], "not a list of names"),
+        (["start", "--queue", "ma*il"], "`*` stands only at the end"),
+        (["start", "--queue", "mail:0"], "a number of workers, one or more"),
+        (["start", "--queue", "!"], "'!' names no queue"),
+        (["pause", "--for", "soon"], "write seconds, or 90s, 5m, 1h30m, 2d"),
         (["status", "--max-oldest", "x"], "bgtasksd status --help"),
         (["--quiet"], "bgtasksd --help"),
     ],
@@ -141,6 +145,40 @@ def test_the_command_line_wins_then_the_environment_then_the_settings(project, r
     assert (options["max_age"], sources["max_age"]) == (5400.0, "BGTASKS['MAX_AGE']")
     assert (options["max_memory"], sources["max_memory"]) == (300 * 1024**2, "BGTASKS['MAX_MEMORY']")
     assert (options["sleep"], sources["sleep"]) == (5.0, "default")
+
+
+def test_numbers_of_workers_with_queues_are_the_number_of_workers(project, run) -> None:
+    shown = checked(run, "--queue", "mail,sms:2", "--queue", "*:3")
+    assert shown["options"]["queues"] == ["mail,sms:2", "*:3"]
+    assert (shown["options"]["workers"], shown["sources"]["workers"]) == (5, "--queues")
+    write_settings(project, 'BGTASKS = {"WORKERS": 9, "QUEUES": ["mail:1", "*:1"]}')
+    assert checked(run, "--queue", "*:3")["options"]["workers"] == 3
+    assert checked(run, BGTASKSD_QUEUES="mail:1; *,!mail:3")["options"]["workers"] == 4
+    assert checked(run, "--workers", "3", BGTASKSD_QUEUES="mail:1;*:2")["sources"]["workers"] == "--workers"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--queue", "mail:2", "--workers", "4"], "--workers says 4 workers, but the numbers with the queues"),
+        (["--workers", "3"], "(mail:1, *:1) make 2. Leave --workers away"),
+        (["--queue", "mail:2", "--queue", "sms"], "--queues: 'sms' says no number of workers, and others do"),
+        (["--queues", "mail", "--queue", "!mail"], "--queues: 'mail,!mail' leaves no queue to serve"),
+        (["--queue", "mail:1025"], "1,025 workers on one host"),
+    ],
+)
+def test_numbers_of_workers_that_do_not_agree_are_refused(project, run, arguments, said) -> None:
+    write_settings(project, 'BGTASKS = {"WORKERS": 2, "QUEUES": ["mail:1", "*:1"]}')
+    ended = run("start", "--check-config", *arguments)
+    assert ended.returncode == 78
+    assert said in ended.stderr
+
+
+def test_wrong_queues_in_the_settings_are_refused_with_what_to_write(project, run) -> None:
+    write_settings(project, 'BGTASKS = {"QUEUES": "ma*il"}')
+    ended = run("start", "--check-config")
+    assert ended.returncode == 78
+    assert "BGTASKS['QUEUES']: 'ma*il': `*` stands only at the end" in ended.stderr
 
 
 def test_every_option_can_be_a_variable_and_a_key(project, run) -> None:
@@ -314,6 +352,16 @@ def test_status_as_text() -> None:
         "  database postgresql, last contact 0.8 s ago",
         "  ! mail: oldest task has waited 4.2 s, target 2 s                             bgtasksd scale mail=2",
     ]
+
+
+def test_status_says_who_serves_what_and_how_long_a_pause_lasts() -> None:
+    facts = status_facts()
+    facts["workers"][0]["queues"] = ["mail*", "!mail-bulk"]
+    facts["queues"][2]["pause"]["until"] = (datetime.now(UTC) + timedelta(minutes=18, seconds=5)).isoformat()
+    facts["queues"][2]["pause"]["since"] = (datetime.now(UTC) - timedelta(minutes=12)).isoformat()
+    lines = text_of(Sight("answered", Path("/run/x"), facts)).split("\n")
+    assert lines[2] == "           mail*,!mail-bulk  1/1 up, 1 busy     *  1/1 up"
+    assert lines[3].endswith("reports  PAUSED by ana, 12 min, 18 min left")
 
 
 def test_the_names_of_queues_cannot_move_the_cursor_or_break_the_line() -> None:
