@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import logging
+import re
 import traceback
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -14,10 +15,13 @@ from django.core.checks import Warning as Caution
 
 from bgtasks import conf, registry
 from bgtasks.discovery import autodiscover
+from bgtasks.queue.own_processes import is_wal
 from bgtasks.tasks import CALL_NAMES
 
 TAG = "bgtasks"
-SQLITE_OPTIONS = {"transaction_mode": "IMMEDIATE", "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL"}
+logger = logging.getLogger("bgtasks.maintenance")
+JOURNAL_MODE = re.compile(r"PRAGMA\s+journal_mode\s*=\s*\w+\s*;?\s*", re.IGNORECASE)
+SQLITE_PRAGMAS = "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"
 WITHOUT_EFFECT = {
     "BACKGROUND_TASK_RUN_ASYNC": "bgtasksd start --workers 4",
     "BACKGROUND_TASK_ASYNC_THREADS": "bgtasksd start --workers 4",
@@ -113,17 +117,34 @@ def _functions() -> Iterator[tuple[str, Any]]:
 @register(TAG, deploy=True)
 def check_deployment(**kwargs: Any) -> list[CheckMessage]:
     """W001: SQLite as a fresh project has it. W006: history that grows for ever."""
-    return [] if conf.problems() else [*_slow_sqlite(), *_kept_for_ever()]
+    return [] if conf.problems() else [*slow_sqlite(), *_kept_for_ever()]
 
 
-def _slow_sqlite() -> Iterator[CheckMessage]:
+def slow_sqlite() -> Iterator[CheckMessage]:
+    """Find what SQLite lacks for several processes; the hint holds the whole OPTIONS to write."""
     alias = conf.current().database
     database = settings.DATABASES.get(alias, {})
     if not str(database.get("ENGINE", "")).endswith("sqlite3") or (_has_wal(database) and _is_immediate(database)):
         return
-    text = f"SQLite ({alias}) runs without WAL or IMMEDIATE: workers will wait for one another and meet locked tables"
-    options = {**database.get("OPTIONS", {}), **SQLITE_OPTIONS}
-    yield _message(Caution, text, f'Write: DATABASES["{alias}"]["OPTIONS"] = {options!r}', "W001")
+    lacking = " and ".join(["WAL"] * (not _has_wal(database)) + ["IMMEDIATE"] * (not _is_immediate(database)))
+    text = f"SQLite ({alias}) runs without {lacking}: beside workers, the writes of other processes can fail as \"locked\""
+    yield _message(Caution, text, f'Write: DATABASES["{alias}"]["OPTIONS"] = {_sqlite_options(database)!r}', "W001")
+
+
+def mention_slow_sqlite() -> None:
+    """Say the same in the log of a process that runs tasks."""
+    for message in slow_sqlite():
+        if not message.is_silenced():
+            logger.warning("%s. %s", message.msg, message.hint)
+
+
+def _sqlite_options(database: dict[str, Any]) -> dict[str, Any]:
+    """Return the project's own options with what is missing in them."""
+    options = {"timeout": 20, **database.get("OPTIONS", {}), "transaction_mode": "IMMEDIATE"}
+    if not _has_wal(database):
+        others = JOURNAL_MODE.sub("", str(options.get("init_command") or "")).strip("; ")
+        options["init_command"] = f"{others}; {SQLITE_PRAGMAS}" if others else SQLITE_PRAGMAS
+    return options
 
 
 def _is_immediate(database: dict[str, Any]) -> bool:
@@ -131,15 +152,11 @@ def _is_immediate(database: dict[str, Any]) -> bool:
 
 
 def _has_wal(database: dict[str, Any]) -> bool:
-    """Say whether the settings ask for WAL or the file is in that mode already: bytes 18 and 19 of its header are 2."""
+    """Say whether the settings ask for WAL or the file is in that mode already."""
     asked = str(database.get("OPTIONS", {}).get("init_command", "")).replace(" ", "").lower()
     if "journal_mode=wal" in asked:
         return True
-    try:
-        with Path(database["NAME"]).open("rb") as file:
-            return file.read(20)[18:] == b"\x02\x02"
-    except (OSError, TypeError):
-        return False
+    return is_wal(str(database.get("NAME", "")))
 
 
 def _kept_for_ever() -> Iterator[CheckMessage]:

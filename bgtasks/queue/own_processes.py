@@ -9,7 +9,7 @@ from typing import Any
 from django.db import Error, connections
 from django.db.backends.signals import connection_created
 
-from bgtasks.queue.engines import alias
+from bgtasks.queue.engines import alias, engine
 
 logger = logging.getLogger("bgtasks.maintenance")
 
@@ -31,7 +31,7 @@ def be_patient() -> None:
 
 
 def _make_patient(connection: Any, **kwargs: Any) -> None:
-    if connection.vendor != "sqlite":
+    if connection.vendor != "sqlite" or connection.is_in_memory_db():
         return
     options = connection.settings_dict.get("OPTIONS", {})
     if not options.get("transaction_mode"):
@@ -43,27 +43,36 @@ def _make_patient(connection: Any, **kwargs: Any) -> None:
 def ensure_wal() -> None:
     """Put the tasks' SQLite database into WAL mode, once for good, unless the project asks for another mode.
 
-    In its other modes every commit needs a moment without readers, and those who wait may starve. Never raises: what
-    cannot be done now is tried at the next start.
+    In its other modes a commit needs a moment without readers, and who waits beside busy workers may starve. Never
+    raises: what cannot be done now is tried at the next start.
     """
     connection = connections[alias()]
-    if connection.vendor != "sqlite" or connection.is_in_memory_db() or _says_mode(connection.settings_dict):  # type: ignore[attr-defined]
+    if connection.vendor != "sqlite" or connection.is_in_memory_db() or _asks_for_mode(connection):  # type: ignore[attr-defined]
         return
     name = str(connection.settings_dict["NAME"])
     if not Path(name).exists() or is_wal(name):
         return
     try:
-        with connection.cursor() as cursor:
-            mode = cursor.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+        mode = _in_wal(connection)
     except Error as error:
-        logger.warning("database=%s could not be put into WAL mode: %s", connection.alias, error)
+        logger.warning("database=%s is not in WAL mode, and could not be put into it: %s", connection.alias, error)
         return
+    told = "readers and writers no longer wait for one another. For another mode write it into OPTIONS:"
     logger.warning(
-        "database=%s is in %s mode from now on: readers and writers do not wait for one another. If you want another "
-        'mode, say so in OPTIONS: "init_command": "PRAGMA journal_mode=DELETE"',
-        connection.alias, str(mode).upper(),
-        extra={"event": "wal", "mode": mode},
+        'database=%s is in %s mode from now on: %s "init_command": "PRAGMA journal_mode=DELETE"',
+        connection.alias, mode.upper(), told, extra={"event": "journal_mode", "mode": mode},
     )  # fmt: skip
+
+
+def _in_wal(connection: Any) -> str:
+    """Switch and return the mode that is in force then. Needs a moment in which nobody has the file open in use."""
+    with engine().turnstile(), connection.cursor() as cursor:
+        mode = cursor.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+    return str(mode)
+
+
+def _asks_for_mode(connection: Any) -> bool:
+    return "journal_mode" in str(connection.settings_dict.get("OPTIONS", {}).get("init_command", "")).lower()
 
 
 def is_wal(path: str) -> bool:
@@ -73,7 +82,3 @@ def is_wal(path: str) -> bool:
             return file.read(20)[18:] == WAL_HEADER
     except OSError:
         return False
-
-
-def _says_mode(settings: dict[str, Any]) -> bool:
-    return "journal_mode" in str(settings.get("OPTIONS", {}).get("init_command", "")).lower()

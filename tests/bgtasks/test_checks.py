@@ -143,3 +143,15 @@ def test_every_hint_can_be_acted_upon_and_every_id_is_known() -> None:
     text = Path(checks.__file__).read_text() + Path(checks.conf.__file__).read_text()
     for check in ("E001", "E002", "E004", "E005", "E006", "E007", "W001", "W002", "W004", "W006", "W007", "W008"):
         assert check in text
+
+
+def test_w001_keeps_the_options_of_the_project(sqlite: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    sqlite["OPTIONS"] = {"timeout": 60, "init_command": "PRAGMA cache_size=100; pragma journal_mode = delete;"}
+    message = slow_sqlite(sqlite, monkeypatch)
+    assert message is not None
+    assert "without WAL and IMMEDIATE" in message.msg
+    assert eval(hint_of(message).partition(" = ")[2]) == {
+        "timeout": 60,
+        "transaction_mode": "IMMEDIATE",
+        "init_command": "PRAGMA cache_size=100; PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+    }

@@ -61,6 +61,19 @@ def quick_and_atomic(number: int = 0) -> None:
 
 
 @background
+def read_and_write(number: int) -> None:
+    """Write as people do: one row by itself, then in a transaction something that depends on what was read."""
+    from django.contrib.auth.models import Group  # the models are there when it runs
+    from django.db import transaction
+
+    Group.objects.update_or_create(name=f"own {number}")
+    with transaction.atomic():
+        seen = Group.objects.count()
+        Group.objects.update_or_create(name=f"shared {number % 10}", defaults={"name": f"shared {number % 10}"})
+        Group.objects.filter(name=f"own {number}").update(name=f"own {number} of {seen}")
+
+
+@background
 def nap(seconds: float, number: int = 0) -> None:
     note("started", number=number)
     time.sleep(seconds)
