@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -18,6 +19,7 @@ VENDORS = ("sqlite", "postgres", "mariadb")
 def main() -> int:
     """Run the scenario, print its figures as Markdown, and write them as JSON where asked."""
     options = parser().parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # whoever ends us leaves no database and no daemon behind
     module = import_module(f"benchmarks.{options.scenario}")
     if options.scenario in ACROSS_DATABASES:
         return int(module.main(options))

@@ -6,7 +6,7 @@ from importlib.util import find_spec
 
 _ALL = {
     "drain": "a real bgtasksd works through a full queue: tasks a second by workers and settling",
-    "enqueue": "store tasks one by one, each in a transaction of its own",
+    "enqueue": "store tasks: one by one, in one transaction, and many in one call",
     "turn": "settle and claim, turn by turn, without a task function",
     "cpu": "CPU of one worker for a task that does nothing, the driver's part told apart",
     "latency": "from enqueueing to the start, when every worker is idle",

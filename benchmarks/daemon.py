@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,11 +38,24 @@ class MeasuredDaemon(Daemon):
         ]
         (self.directory / "project_under_test.py").write_text("\n".join(lines) + "\n")
 
+    def wait_until_ready(self, within: float = 120.0) -> None:
+        """Wait until every worker is up; a benchmark may come after one that still keeps the disk busy."""
+        super().wait_until_ready(within)
+
     def family(self) -> list[int]:
         """Return the pids of the supervisor and of every process under it."""
         status = self.status()
         others = [status["zygote"]["pid"], status["maintenance"]["pid"], *(each["pid"] for each in status["workers"])]
         return [self.pid, *(pid for pid in others if pid)]
+
+    def begun(self) -> dict[int, list[float]]:
+        """Return the wall times at which the bodies of the noted tasks have begun, in order, by their numbers."""
+        times: dict[int, list[float]] = defaultdict(list)
+        for path in self.ledgers.iterdir():
+            for line in path.read_text().splitlines():
+                number, at = line.split()
+                times[int(number)].append(float(at))
+        return {number: sorted(found) for number, found in times.items()}
 
 
 @contextmanager
@@ -57,9 +71,14 @@ def a_daemon(workers: int = 4, **bgtasks: Any) -> Iterator[MeasuredDaemon]:
             daemon.close()
 
 
+def wall_time() -> float:
+    """Return the time that the noted tasks and, on this machine, the database go by."""
+    return time.clock_gettime(time.CLOCK_REALTIME)
+
+
 def wait_until_idle(daemon: MeasuredDaemon) -> None:
     """Wait until every worker is up and has nothing to do."""
-    daemon.wait_until_ready(60)
+    daemon.wait_until_ready()
     wait_until(lambda: all(each["state"] == "idle" for each in daemon.status()["workers"]), 60, "every worker idle")
 
 
