@@ -18,6 +18,7 @@ from django.utils import timezone
 from bgtasks.queue.request import Call, Stored
 from bgtasks.queue.rows import LIVE, names
 from bgtasks.queue.types import Holder
+from bgtasks.queue.watermark import Piece
 
 Row = tuple[Any, ...]
 LOOKED_AT_PER_ROW = 3
@@ -41,7 +42,7 @@ class AtOnce:
     finished: set[int]
     rows: list[Row]
     may_be_more: bool
-    """Fewer rows than wanted, and others may have been in the way."""
+    """Fewer rows than wanted, and others may have been in the way, or only pieces were looked at."""
 
 
 class Engine(ABC):
@@ -58,6 +59,8 @@ class Engine(ABC):
 
     def __init__(self, connection: BaseDatabaseWrapper) -> None:
         self.connection = connection
+        self.pieces: tuple[Piece, ...] = ()
+        """The parts of queues that a claim is to look at, and only then at everything (`watermark`)."""
 
     # What time it is
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from bgtasks import waking
+from bgtasks.queue import watermark
 from bgtasks.queue.engine import Engine
 from bgtasks.queue.engines import engine
 from bgtasks.queue.rows import id_list
@@ -34,6 +35,7 @@ def give_back(claims: Iterable[Claim], *, worker: str) -> list[int]:
     """Put claimed tasks that were not started back into their queues, uncharged; return the ids still held."""
     db = engine()
     settled = Settled()
+    watermark.of(worker).forget()
     with db.transaction() as cursor:
         give_back_held(db, cursor, [(claim.task_id, claim.token) for claim in claims], settled)
     return sorted(settled.ids)

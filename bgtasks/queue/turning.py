@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from time import monotonic
 
 from django.db import OperationalError
 
+from bgtasks.queue import watermark
 from bgtasks.queue.doubts import Doubts
 from bgtasks.queue.engine import Ended, Engine, Row
 from bgtasks.queue.engines import engine
 from bgtasks.queue.rows import claim_of, in_claim_order, new_token
 from bgtasks.queue.settling import ENDINGS, Settled, lost_of, settle_all
 from bgtasks.queue.types import Claim, Holder, Outcome, Result, Turn
+from bgtasks.queue.watermark import Place
 
 TRIES = 3
 """Of a turn that others were in the way of: a deadlock undoes it whole, and it can begin anew at once."""
@@ -27,12 +30,20 @@ def turn(outcomes: Sequence[Outcome], want: int, holder: Holder) -> Turn:
     """
     db = engine()
     token = new_token()
+    mark, begun = watermark.of(holder.name), monotonic()
+    db.pieces = mark.pieces(begun)
     try:
         found, turned = _tried(db, outcomes, want, holder, token)
     except BaseException:
         _doubts.add(holder, token, outcomes)
+        mark.forget()
         raise
     _doubts.resolve(holder, found, outcomes)
+    if want:
+        places = _places(turned.claims) if len(turned.claims) >= want else []
+        mark.claimed(places, is_bounded=bool(db.pieces), now=begun)
+    if any(one.result is Result.RELEASED for one in outcomes):
+        mark.forget()
     return turned
 
 
@@ -81,6 +92,10 @@ def _in_a_statement(
 
 def _is_plain(one: Outcome) -> bool:
     return one.result is Result.SUCCESSFUL and not one.error_text and one.claim.row["repeat"] <= 0
+
+
+def _places(claims: Iterable[Claim]) -> list[Place]:
+    return [Place(claim.row["claim_order"], claim.run_at, claim.queue) for claim in claims]
 
 
 def _claims(db: Engine, rows: Iterable[Row]) -> list[Claim]:

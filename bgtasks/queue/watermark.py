@@ -1,0 +1,94 @@
+"""How far a worker's full batches have come: where the next claim may begin to look, for a second at most.
+
+What was claimed leaves its entry in the queue's index until the database may clean up, and while somebody's old snapshot
+is open it may not: each claim would step over everything ever claimed. Correctness never depends on this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+from itertools import groupby
+from typing import NamedTuple
+
+SLACK = timedelta(seconds=2)
+"""Rows become visible a little out of order: so far below the last batch is always looked at."""
+LONGEST = 1.0
+"""Seconds after which a claim looks at everything again: for what was committed late, or given back."""
+MOST = 32
+"""Marks kept: each makes the claim's statement longer."""
+
+
+class Place(NamedTuple):
+    """Where a row stands in the index that claims read."""
+
+    claim_order: int
+    run_at: datetime
+    queue: str
+
+
+class Piece(NamedTuple):
+    """A part of a queue's index to look at: all of it if both orders and the time are None."""
+
+    queue: str
+    above: int | None
+    """Begin behind this claim_order; or in it, if there is a time."""
+    since: datetime | None
+    """Begin at this run_at within the claim_order `above`."""
+    below: int | None
+    """End before this claim_order."""
+
+
+class Watermark:
+    """What one holder's last full batches say: per queue and claim_order, the run_at before which all is claimed."""
+
+    def __init__(self) -> None:
+        self._marks: dict[tuple[str, int], datetime] = {}
+        self._looked_at_all = float("-inf")
+
+    def pieces(self, now: float) -> tuple[Piece, ...]:
+        """Return the parts of the queues with marks that are to be looked at; none: look at everything.
+
+        `now` is on the monotonic clock, like that of `claimed`.
+        """
+        if now - self._looked_at_all >= LONGEST:
+            return ()
+        return tuple(_pieces(self._marks))
+
+    def claimed(self, places: Iterable[Place], *, is_bounded: bool, now: float) -> None:
+        """Note what a claim that began at `now` brought if it was full; no places: it was not, there is no backlog."""
+        ordered = sorted(places)
+        if not ordered:
+            self._marks.clear()
+            return
+        if not is_bounded:
+            self._looked_at_all = now
+            # What is behind the last row was not looked at. What is before it was, and is bare but for these rows.
+            last = ordered[-1][:2]
+            self._marks = {key: at for key, at in self._marks.items() if (key[1], at) <= last}
+        batch: dict[tuple[str, int], datetime] = {}
+        for place in ordered:
+            batch.setdefault((place.queue, place.claim_order), place.run_at - SLACK)
+        others = {key: at for key, at in self._marks.items() if key not in batch}
+        self._marks = dict(list({**batch, **others}.items())[:MOST])
+
+    def forget(self) -> None:
+        """Look at everything next time: something may have gone back to its place."""
+        self._marks.clear()
+
+
+def _pieces(marks: dict[tuple[str, int], datetime]) -> Iterator[Piece]:
+    for queue, group in groupby(sorted(marks), key=lambda key: key[0]):
+        above, since = None, None
+        for _, claim_order in group:
+            yield Piece(queue, above, since, claim_order)
+            above, since = claim_order, marks[queue, claim_order]
+        yield Piece(queue, above, since, None)
+
+
+_watermarks: dict[str, Watermark] = {}
+
+
+def of(worker: str) -> Watermark:
+    """Return the watermark of the holder of this name in this process."""
+    return _watermarks.setdefault(worker, Watermark())
