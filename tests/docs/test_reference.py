@@ -16,9 +16,8 @@ def test_every_option_of_start_is_documented_and_every_documented_one_exists() -
     from bgtasksd.options import TABLE
 
     documented = code_in(column(section("daemon.md", "Options of `start`")))
-    assert {word for word in documented if word.startswith("--")} == {option.flag for option in TABLE} | {
-        "--check-config"
-    }
+    existing = {flag for option in TABLE for flag in (option.flag, option.other_flag) if flag}
+    assert {word for word in documented if word.startswith("--")} == existing | {"--check-config"}
 
 
 def test_the_options_are_documented_with_their_keys() -> None:
@@ -39,6 +38,27 @@ def test_every_option_of_the_other_verbs_is_documented_and_every_documented_one_
     common = {"-h", "--help", "--instance", "--runtime-dir", "--json", "--no-color", "--or-help"}
     existing = {flag for action in verbs[verb]._actions for flag in action.option_strings} - common
     documented = code_in(column(section("daemon.md", f"`{verb}`")))
+    assert {word for word in documented if word.startswith("-")} == existing
+
+
+def test_every_option_of_pause_and_resume_is_documented_and_every_documented_one_exists() -> None:
+    from bgtasksd.cli.parser import build
+
+    _, verbs = build()
+    common = {"-h", "--help", "--instance", "--runtime-dir", "--json", "--no-color"}
+    actions = [*verbs["pause"]._actions, *verbs["resume"]._actions]
+    documented = code_in(column(section("queues.md", "Pausing a queue")))
+    existing = {flag for action in actions for flag in action.option_strings} - common
+    assert {word for word in documented if word.startswith("-")} == existing
+
+
+def test_every_option_of_prune_is_documented_and_every_documented_one_exists() -> None:
+    from bgtasksd.cli.parser import build
+
+    _, verbs = build()
+    common = {"-h", "--help", "--instance", "--runtime-dir", "--json", "--no-color"}
+    existing = {flag for action in verbs["prune"]._actions for flag in action.option_strings} - common
+    documented = code_in(column(section("history.md", "By hand")))
     assert {word for word in documented if word.startswith("-")} == existing
 
 
