@@ -30,7 +30,7 @@ PRUNE_PAUSE = 0.8
 QUEUES_INTERVAL = 60.0
 BURY_INTERVAL = 10.0
 SAMPLE_INTERVAL = 5.0
-IDLE_SAMPLE_INTERVAL = 20.0
+IDLE_SAMPLE_INTERVAL = 30.0
 """Seconds between two samples while nothing is ready; a look that finds something makes the next one due."""
 CROWDED = 0.01
 """Seconds until the next look for due tasks when there are more of them, or another host is at it."""

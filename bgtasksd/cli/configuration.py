@@ -17,8 +17,9 @@ import bgtasksd
 from bgtasks import __version__
 from bgtasks.queue_filters import bindings_of
 from bgtasksd import journal
+from bgtasksd.cli.places import DEFAULT_INSTANCE, prepare
 from bgtasksd.cli.values import WrongValue, choose, from_environment, source_of
-from bgtasksd.directory import DEFAULT_INSTANCE, UnfitDirectory, prepare
+from bgtasksd.directory import UnfitDirectory
 from bgtasksd.options import KEYS_ALONE, TABLE, Binding, Options, contradictions, default_workers
 from bgtasksd.project import VARIABLE, Project, ProjectNotFound, find_project
 

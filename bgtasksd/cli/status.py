@@ -10,9 +10,10 @@ from typing import Any
 
 from bgtasks.output import wants_colour
 from bgtasksd.cli.health import text_of
+from bgtasksd.cli.places import DEFAULT_INSTANCE, candidates
 from bgtasksd.cli.printing import fail, say, say_json
 from bgtasksd.cli.values import WrongValue, from_environment
-from bgtasksd.directory import DEFAULT_INSTANCE, UnfitDirectory, candidates
+from bgtasksd.directory import UnfitDirectory
 from bgtasksd.status import USAGE, exit_code, look, passed_thresholds
 
 

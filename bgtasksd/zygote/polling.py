@@ -20,6 +20,10 @@ INTERRUPTIONS: dict[Reason, type[exceptions.TaskInterruption]] = {
 }
 
 
+SELDOM = 3
+"""Intervals between two looks of this host's workers by themselves: maintenance looks in each for all of them."""
+
+
 class GatedLimits(Limits):
     """Limits that ask before the worker leaves, so that never all workers leave at once."""
 
@@ -79,7 +83,7 @@ def make_polling(birth: Birth, options: Options, line: Line) -> Polling:
         observer=observer,
         wait=line.wait,
         poll_interval=options.sleep,
-        sharers=options.queues_by_slot().count(birth.queues),
+        sharers=SELDOM * options.queues_by_slot().count(birth.queues),
     )
     waking.look_in(options.runtime_dir)
     line.on_drain = worker.drain

@@ -6,7 +6,8 @@ import os
 
 import pytest
 
-from bgtasksd.directory import UnfitDirectory, candidates, make, prepare
+from bgtasksd.cli.places import candidates, prepare
+from bgtasksd.directory import UnfitDirectory, make
 
 ALL = {"XDG_RUNTIME_DIR": "/run/user/1000", "HOME": "/home/ana"}
 
