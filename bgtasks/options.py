@@ -18,7 +18,7 @@ def add_worker_arguments(parser: ArgumentParser) -> None:
         "--duration", type=int, default=0, help="seconds to run; 0 or less: until told to stop. A running task finishes"
     )
     add("--sleep", type=float, default=5.0, help="seconds between two looks at the queue when it is empty (default: 5)")
-    explained = "run tasks of these queues only: names, prefixes 'mail*', exclusions '!slow'; may be given more than once"
+    explained = "run tasks of these queues only: names, prefixes 'mail*', exclusions '!slow'; also several times"
     add("--queue", action="append", metavar="QUEUES", help=explained)
     add("--log-file", dest="log_file", metavar="PATH", help="write the log to this file")
     add("--log-std", dest="log_std", action="store_true", help="send what is printed to the log")

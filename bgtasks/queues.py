@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from datetime import timedelta
-from typing import Any
 
-from django.db import connections
-
-from bgtasks import waking
 from bgtasks.exceptions import UnknownQueue
 from bgtasks.models import Queue
 from bgtasks.queue.engines import alias, engine
-from bgtasks.queue.upkeep import database_now
+from bgtasks.queue.pausing import pause_rows, resume_rows
 from bgtasks.queue_filters import QueueFilter, filter_of, patterns_of
 from bgtasks.units import parse_duration
 
-LONGEST_TEXT = 255
-"""Characters of a reason, or of who has paused."""
+FOR_EVER = 1e10
+"""Seconds; a longer pause is refused like this one."""
 
 
 def pause(
@@ -32,23 +28,10 @@ def pause(
     ValueError for patterns and durations that cannot be.
     """
     meant = filter_of(patterns_of(queues))
+    lasting = None if for_ is None else timedelta(seconds=min(parse_duration(for_), FOR_EVER))
     with engine().joined():
-        pause_rows(_rows(meant, new=new), for_=for_, reason=reason, by=by)
+        pause_rows(_rows(meant, new=new), lasting=lasting, reason=reason, by=by)
         return _rows(meant)
-
-
-def pause_rows(
-    rows: Iterable[Queue], *, for_: timedelta | float | str | None = None, reason: str = "", by: str = ""
-) -> None:
-    """Do to the queues of these rows what `pause` does. Raises ValueError for a duration that cannot be."""
-    lasting = _lasting(for_)
-    if max(len(reason), len(by)) > LONGEST_TEXT:
-        raise ValueError(f"who pauses and why have at most {LONGEST_TEXT} characters each")
-    with engine().joined():
-        there, now = _again(rows), database_now()
-        end = None if lasting is None else now + lasting
-        _update([row for row in there if not row.is_paused(now)], paused_at=now)
-        _update(there, paused_until=end, paused_by=by, pause_reason=reason)
 
 
 def resume(*queues: str) -> list[Queue]:
@@ -60,17 +43,6 @@ def resume(*queues: str) -> list[Queue]:
     """
     with engine().joined():
         return resume_rows(matching(*queues))
-
-
-def resume_rows(rows: Iterable[Queue]) -> list[Queue]:
-    """Do to the queues of these rows what `resume` does; return those that were paused."""
-    with engine().joined():
-        there, now = _again(rows), database_now()
-        _update(there, paused_at=None, paused_until=None, paused_by="", pause_reason="")
-        paused = [row for row in there if row.is_paused(now)]
-        for row in paused:
-            waking.ready(connections[alias()], row.name)
-    return paused
 
 
 def matching(*queues: str) -> list[Queue]:
@@ -94,21 +66,3 @@ def _refuse_unknown(meant: QueueFilter, known: Collection[str]) -> None:
     for prefix in meant.prefixes:
         if not any(name.startswith(prefix) and meant.matches(name) for name in known):
             raise UnknownQueue(f"{prefix}*", [], known)
-
-
-def _again(rows: Iterable[Queue]) -> list[Queue]:
-    """Read the rows as they are by now."""
-    return list(Queue.objects.using(alias()).filter(pk__in=[row.pk for row in rows]).order_by("name"))
-
-
-def _update(rows: list[Queue], **columns: Any) -> None:
-    Queue.objects.using(alias()).filter(pk__in=[row.pk for row in rows]).update(**columns)
-
-
-def _lasting(given: timedelta | float | str | None) -> timedelta | None:
-    if given is None:
-        return None
-    seconds = parse_duration(given)
-    if not 0 < seconds <= timedelta(days=36500).total_seconds():
-        raise ValueError(f"{given!r} is no length of a pause: it ends some time after now, within a hundred years")
-    return timedelta(seconds=seconds)

@@ -8,9 +8,9 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from bgtasks import queues
 from bgtasks.admin.lists import ReadOnlyAdmin, report, selected
 from bgtasks.models import Queue, WorkerProcess
+from bgtasks.queue.pausing import LONGEST_TEXT, pause_rows, resume_rows
 
 
 @admin.register(WorkerProcess)
@@ -27,14 +27,14 @@ class WorkerProcessAdmin(ReadOnlyAdmin):
 @admin.action(description="Pause: let no task start, on any host", permissions=["pause"])
 def pause(page: QueueAdmin, request: HttpRequest, queryset: QuerySet[Queue]) -> None:
     rows = selected(page, request, queryset, "paused")
-    queues.pause_rows(rows, by=request.user.get_username()[: queues.LONGEST_TEXT])
+    pause_rows(rows, by=request.user.get_username()[:LONGEST_TEXT])
     report(page, request, len(rows), "paused")
 
 
 @admin.action(description="Resume: let tasks start again", permissions=["pause"])
 def resume(page: QueueAdmin, request: HttpRequest, queryset: QuerySet[Queue]) -> None:
     rows = selected(page, request, queryset, "resumed")
-    report(page, request, len(queues.resume_rows(rows)), "resumed")
+    report(page, request, len(resume_rows(rows)), "resumed")
 
 
 @admin.register(Queue)

@@ -55,8 +55,10 @@ def set_up(typed: argparse.Namespace) -> None:
 
         django.setup()
     except BaseException as error:
-        # also a SystemExit in somebody's settings
-        told = "".join(traceback.format_exception(error)).rstrip()
-        raise Unloadable(f"the settings {project.settings} (found by {project.source}) cannot be loaded:\n{told}") from error
+        if isinstance(error, KeyboardInterrupt):
+            raise
+        told = "".join(traceback.format_exception(error)).rstrip()  # also of a SystemExit in somebody's settings
+        where = f"{project.settings} (found by {project.source})"
+        raise Unloadable(f"the settings {where} cannot be loaded:\n{told}") from error
     if not apps.is_installed("bgtasks"):
         raise Unloadable("bgtasks is not installed in the project: add 'bgtasks' to INSTALLED_APPS")

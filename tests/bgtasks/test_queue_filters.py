@@ -1,4 +1,4 @@
-"""Which queues somebody means: names, prefixes, exclusions, numbers of workers; and what is refused, with what to write."""
+"""Which queues somebody means: names, prefixes, exclusions, numbers of workers; and what is refused, by name."""
 
 from __future__ import annotations
 

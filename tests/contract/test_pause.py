@@ -144,9 +144,9 @@ def test_what_is_no_length_of_a_pause_is_refused(length: object) -> None:
 
 def test_a_pause_takes_part_in_the_callers_transaction() -> None:
     filled("mail")
-    with pytest.raises(ZeroDivisionError), transaction.atomic():
+    with transaction.atomic():
         queues.pause("mail")
-        raise ZeroDivisionError
+        transaction.set_rollback(True)
     assert paused() == set()
 
 

@@ -1,6 +1,6 @@
 """The verbs that need Django, for `bgtasksd VERB` and `manage.py bgtasks VERB`: options in, an answer out, no printing.
 
-A verb is a module with SUMMARY, EXAMPLES, `add_arguments(parser)` and `run(given)`. It imports Django only when it runs.
+A verb is a module with SUMMARY, EXAMPLES, `add_arguments(parser)` and `run(given)`. It imports Django when it runs.
 """
 
 from __future__ import annotations
