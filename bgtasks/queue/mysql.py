@@ -141,12 +141,14 @@ class MySQL(Engine):
         heads: list[str] = []
         parameters: dict[str, Any] = {f"queue{at}": name for at, name in enumerate(queues)}
         for at, name in enumerate(queues):
-            own = [piece for piece in pieces if piece.queue == name] or [Piece(name, None, None, None)]
-            for number, (_, above, since, below) in enumerate(own):
+            own = [piece for piece in pieces if piece.queue == name] or [Piece(name, None, None, None, None)]
+            for number, (_, above, since, first, below) in enumerate(own):
                 ranges = [f"queue = %(queue{at})s"]
                 if since is not None:
                     parameters[f"since{at}_{number}"] = self.to_database(since)
-                    heads.append(f"{ranges[0]} AND claim_order = {above} AND run_at >= %(since{at}_{number})s")
+                    begin = f"{ranges[0]} AND claim_order = {above} AND run_at"
+                    heads.append(f"{begin} = %(since{at}_{number})s AND id >= {first}")
+                    heads.append(f"{begin} > %(since{at}_{number})s")
                 ranges += [f"claim_order > {above}"] * (above is not None)
                 ranges += [f"claim_order < {below}"] * (below is not None)
                 heads.append(" AND ".join(ranges))

@@ -63,15 +63,16 @@ seen AS MATERIALIZED (
         SELECT id FROM bgtasks_task WHERE id = seen.id AND status + 0 = 1 FOR NO KEY UPDATE SKIP LOCKED
     ) AS task LIMIT %(want)s)
 """
-# Each queue's pieces, if it has any. The comparison of pairs is one range of the index.
+# Each queue's pieces, if it has any. The comparison of rows is one range of the index.
 IN_PIECES = """
 SELECT named.name, COALESCE(piece.above, -4294967296) AS above, COALESCE(piece.since, '-infinity') AS since,
-    COALESCE(piece.below, 4294967296) AS below
+    COALESCE(piece.first, 0) AS first, COALESCE(piece.below, 4294967296) AS below
 FROM ({queues}) AS named LEFT JOIN unnest(%(piece_queue)s::text[], %(piece_above)s::bigint[],
-    %(piece_since)s::timestamptz[], %(piece_below)s::bigint[]) AS piece(queue, above, since, below)
+    %(piece_since)s::timestamptz[], %(piece_first)s::bigint[], %(piece_below)s::bigint[])
+    AS piece(queue, above, since, first, below)
     ON piece.queue = named.name
 """
-WITHIN = "AND (claim_order, run_at) >= (served.above, served.since) AND claim_order < served.below"
+WITHIN = "AND (claim_order, run_at, id) >= (served.above, served.since, served.first) AND claim_order < served.below"
 CLAIM = f"""
 WITH {CHOSEN}, {TAKEN}
 SELECT (SELECT count(*) FROM seen), taken.* FROM (SELECT 1) AS always LEFT JOIN taken ON true

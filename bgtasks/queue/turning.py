@@ -40,8 +40,11 @@ def turn(outcomes: Sequence[Outcome], want: int, holder: Holder) -> Turn:
         raise
     _doubts.resolve(holder, found, outcomes)
     if want:
-        places = _places(turned.claims) if len(turned.claims) >= want else []
-        mark.claimed(places, is_bounded=bool(db.pieces), now=begun)
+        full = turned.claims if len(turned.claims) >= want else []
+        if full:
+            mark.claimed(map(_place, full), full[-1].locked_at, is_bounded=bool(db.pieces), now=begun)
+        else:
+            mark.forget()
     if any(one.result is Result.RELEASED for one in outcomes):
         mark.forget()
     return turned
@@ -94,8 +97,8 @@ def _is_plain(one: Outcome) -> bool:
     return one.result is Result.SUCCESSFUL and not one.error_text and one.claim.row["repeat"] <= 0
 
 
-def _places(claims: Iterable[Claim]) -> list[Place]:
-    return [Place(claim.row["claim_order"], claim.run_at, claim.queue) for claim in claims]
+def _place(claim: Claim) -> Place:
+    return Place(claim.row["claim_order"], claim.run_at, claim.task_id, claim.queue)
 
 
 def _claims(db: Engine, rows: Iterable[Row]) -> list[Claim]:

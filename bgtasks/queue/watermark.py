@@ -12,7 +12,10 @@ from itertools import groupby
 from typing import NamedTuple
 
 SLACK = timedelta(seconds=2)
-"""Rows become visible a little out of order: so far below the last batch is always looked at."""
+"""Rows become visible a little out of order: so far below a batch that has waited for less than this is looked at.
+
+Not below an older one, where a second more or less is no matter: a hundred thousand rows may be of the same moment.
+"""
 LONGEST = 1.0
 """Seconds after which a claim looks at everything again: for what was committed late, or given back."""
 MOST = 32
@@ -24,6 +27,7 @@ class Place(NamedTuple):
 
     claim_order: int
     run_at: datetime
+    task_id: int
     queue: str
 
 
@@ -34,16 +38,22 @@ class Piece(NamedTuple):
     above: int | None
     """Begin behind this claim_order; or in it, if there is a time."""
     since: datetime | None
-    """Begin at this run_at within the claim_order `above`."""
+    """Begin at this run_at within the claim_order `above`,"""
+    first: int | None
+    """and at this id within that time."""
     below: int | None
     """End before this claim_order."""
 
 
+Mark = tuple[datetime, int]
+"""(run_at, id): within its queue and claim_order everything before that is claimed."""
+
+
 class Watermark:
-    """What one holder's last full batches say: per queue and claim_order, the run_at before which all is claimed."""
+    """What one holder's last full batches say: per queue and claim_order, the row before which all is claimed."""
 
     def __init__(self) -> None:
-        self._marks: dict[tuple[str, int], datetime] = {}
+        self._marks: dict[tuple[str, int], Mark] = {}
         self._looked_at_all = float("-inf")
 
     def pieces(self, now: float) -> tuple[Piece, ...]:
@@ -55,35 +65,33 @@ class Watermark:
             return ()
         return tuple(_pieces(self._marks))
 
-    def claimed(self, places: Iterable[Place], *, is_bounded: bool, now: float) -> None:
-        """Note what a claim that began at `now` brought if it was full; no places: it was not, there is no backlog."""
+    def claimed(self, places: Iterable[Place], claimed_at: datetime, *, is_bounded: bool, now: float) -> None:
+        """Note what a full claim brought that began at `now`, by the rows' clock at `claimed_at`."""
         ordered = sorted(places)
-        if not ordered:
-            self._marks.clear()
-            return
         if not is_bounded:
             self._looked_at_all = now
             # What is behind the last row was not looked at. What is before it was, and is bare but for these rows.
-            last = ordered[-1][:2]
-            self._marks = {key: at for key, at in self._marks.items() if (key[1], at) <= last}
-        batch: dict[tuple[str, int], datetime] = {}
-        for place in ordered:
-            batch.setdefault((place.queue, place.claim_order), place.run_at - SLACK)
-        others = {key: at for key, at in self._marks.items() if key not in batch}
+            last = ordered[-1][:3]
+            self._marks = {key: mark for key, mark in self._marks.items() if (key[1], *mark) <= last}
+        batch: dict[tuple[str, int], Mark] = {}
+        for claim_order, run_at, task_id, queue in ordered:
+            is_old = run_at <= claimed_at - SLACK
+            batch.setdefault((queue, claim_order), (run_at, task_id) if is_old else (run_at - SLACK, 0))
+        others = {key: mark for key, mark in self._marks.items() if key not in batch}
         self._marks = dict(list({**batch, **others}.items())[:MOST])
 
     def forget(self) -> None:
-        """Look at everything next time: something may have gone back to its place."""
+        """Look at everything next time: a batch was not full, or something may have gone back to its place."""
         self._marks.clear()
 
 
-def _pieces(marks: dict[tuple[str, int], datetime]) -> Iterator[Piece]:
+def _pieces(marks: dict[tuple[str, int], Mark]) -> Iterator[Piece]:
     for queue, group in groupby(sorted(marks), key=lambda key: key[0]):
-        above, since = None, None
+        begin: tuple[int | None, datetime | None, int | None] = (None, None, None)
         for _, claim_order in group:
-            yield Piece(queue, above, since, claim_order)
-            above, since = claim_order, marks[queue, claim_order]
-        yield Piece(queue, above, since, None)
+            yield Piece(queue, *begin, claim_order)
+            begin = (claim_order, *marks[queue, claim_order])
+        yield Piece(queue, *begin, None)
 
 
 _watermarks: dict[str, Watermark] = {}

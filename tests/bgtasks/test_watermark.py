@@ -10,12 +10,12 @@ from bgtasks.queue.watermark import LONGEST, MOST, SLACK, Piece, Place, Watermar
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
-def at(seconds: float, claim_order: int = 0, queue: str = "default") -> Place:
-    return Place(claim_order, NOON + timedelta(seconds=seconds), queue)
+def at(seconds: float, claim_order: int = 0, queue: str = "default", task_id: int = 7) -> Place:
+    return Place(claim_order, NOON + timedelta(seconds=seconds), task_id, queue)
 
 
 def full(mark: Watermark, *places: Place, now: float = 100.0, is_bounded: bool = False) -> None:
-    mark.claimed(places, is_bounded=is_bounded, now=now)
+    mark.claimed(places, max(place.run_at for place in places), is_bounded=is_bounded, now=now)
 
 
 def is_looked_at(pieces: tuple[Piece, ...], place: Place) -> bool:
@@ -25,7 +25,7 @@ def is_looked_at(pieces: tuple[Piece, ...], place: Place) -> bool:
 
 
 def _has(piece: Piece, place: Place) -> bool:
-    begins = piece.above is None or (place.claim_order, place.run_at) >= (piece.above, piece.since)
+    begins = piece.above is None or place[:3] >= (piece.above, piece.since, piece.first)
     return begins and (piece.below is None or place.claim_order < piece.below)
 
 
@@ -35,11 +35,22 @@ def test_the_first_claim_looks_at_everything() -> None:
 
 def test_behind_a_full_batch_nothing_is_looked_at_again_but_two_seconds() -> None:
     mark = Watermark()
-    full(mark, at(10), at(11), at(12))
+    full(mark, at(10.1), at(11), at(12))
     pieces = mark.pieces(100.1)
-    assert pieces == (Piece("default", None, None, 0), Piece("default", 0, NOON + timedelta(seconds=8), None))
+    assert pieces == (
+        Piece("default", None, None, None, 0),
+        Piece("default", 0, NOON + timedelta(seconds=8.1), 0, None),
+    )
     assert not is_looked_at(pieces, at(7.9))
-    assert is_looked_at(pieces, at(10 - SLACK.total_seconds()))
+    assert is_looked_at(pieces, at(10.2 - SLACK.total_seconds()))
+
+
+def test_behind_a_batch_that_waited_for_longer_nothing_is_looked_at_again_not_even_of_the_same_moment() -> None:
+    mark = Watermark()
+    mark.claimed([at(10, task_id=20), at(10, task_id=21)], NOON + timedelta(seconds=13), is_bounded=False, now=100.0)
+    pieces = mark.pieces(100.1)
+    assert not is_looked_at(pieces, at(10, task_id=19))
+    assert is_looked_at(pieces, at(10, task_id=20))
 
 
 def test_after_a_second_everything_is_looked_at_however_many_batches_were_full() -> None:
@@ -70,14 +81,7 @@ def test_other_queues_are_looked_at_as_a_whole() -> None:
     assert is_looked_at(mark.pieces(100.1), at(-3600, queue="mail"))
 
 
-def test_a_batch_that_was_not_full_lifts_it() -> None:
-    mark = Watermark()
-    full(mark, at(10))
-    mark.claimed([], is_bounded=True, now=100.1)
-    assert mark.pieces(100.2) == ()
-
-
-def test_something_given_back_lifts_it() -> None:
+def test_it_is_lifted_by_a_batch_that_was_not_full_and_by_what_is_given_back() -> None:
     mark = Watermark()
     full(mark, at(10))
     mark.forget()
@@ -98,8 +102,8 @@ def test_pieces_cover_everything_once_but_what_is_below_a_mark() -> None:
     mark = Watermark()
     places = [at(number * 7 % 40, order, queue) for number, (order, queue) in enumerate(
         itertools.product((-3, -2, 0, 4), ("a", "b", "c")))]  # fmt: skip
-    full(mark, *places)
-    marks = {(place.queue, place.claim_order): place.run_at - SLACK for place in places}
+    mark.claimed(places, NOON + timedelta(hours=1), is_bounded=False, now=100.0)
+    marks = {(place.queue, place.claim_order): place.run_at for place in places}
     for queue, order, seconds in itertools.product("abcd", range(-5, 7), range(-10, 50, 3)):
         place = at(seconds, order, queue)
         below = place.run_at < marks.get((queue, order), NOON - timedelta(days=1))
