@@ -21,8 +21,8 @@ NOTIFIERS: dict[str, Callable[[Any, str], None]] = {}
 """By vendor: how this database tells other hosts. Filled by the engines that can."""
 NOTIFIED_FOR = 0.025
 """Seconds in which other hosts are told once of each queue: whoever was woken looks again a little later than this."""
-LOOKED_AT = 8
-"""Callbacks among which an open one of ours is looked for."""
+OPEN = "_bgtasks_news"
+"""Attribute of a connection: what will be told of its transaction."""
 MOST_QUEUES = 4
 """Told of one by one; more are told of as "some queue"."""
 
@@ -46,36 +46,39 @@ def _note(connection: Any, queue: str | None, due_at: float | None) -> None:
     try:
         if not conf.current().wake:
             return
-        news = News(connection)
-        if connection.in_atomic_block:
-            news = _open(connection) or news
+        news = _open(connection) if connection.in_atomic_block else None
+        if news is not None:
+            news.add(queue, due_at)
+            return
+        news = News(connection, len(connection.run_on_commit))
         news.add(queue, due_at)
-        if not news.is_registered:
-            news.is_registered = True
-            transaction.on_commit(news, using=connection.alias)
+        transaction.on_commit(news, using=connection.alias)
     except Exception as error:  # noqa: BLE001 - without autocommit and atomic() nobody tells when it is committed
         logger.debug("nobody is woken: %s", error)
 
 
 def _open(connection: Any) -> News | None:
-    """Return what will be told when this transaction commits, if it depends on no savepoint but those open now."""
-    savepoints = set(connection.savepoint_ids)
-    for needed, callback, *_ in reversed(connection.run_on_commit[-LOOKED_AT:]):
-        if isinstance(callback, News) and needed <= savepoints:
-            return callback
+    """Return what will be told when this transaction commits. What a savepoint took back is not there any more."""
+    news: News | None = getattr(connection, OPEN, None)
+    callbacks = connection.run_on_commit
+    if news is not None and news.position < len(callbacks) and callbacks[news.position][1] is news:
+        return news
     return None
 
 
 class News:
     """What one transaction has made ready or scheduled."""
 
-    __slots__ = ("connection", "due_at", "is_registered", "queues")
+    __slots__ = ("connection", "due_at", "position", "queues")
 
-    def __init__(self, connection: Any) -> None:
+    def __init__(self, connection: Any, position: int) -> None:
         self.connection = connection
+        self.position = position
+        """Among the callbacks of the transaction."""
         self.queues: dict[str, None] = {}
         self.due_at: float | None = None
-        self.is_registered = False
+        if connection.in_atomic_block:
+            setattr(connection, OPEN, self)
 
     def add(self, queue: str | None, due_at: float | None) -> None:
         """Take in one more row, or many."""
