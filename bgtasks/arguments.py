@@ -29,8 +29,8 @@ def encode(args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
     return _encoder.encode((args, kwargs))
 
 
-_encoder = json.JSONEncoder(sort_keys=True, allow_nan=False)
-"""Made once: `json.dumps` would make another for each call, a third of its time."""
+_encoder = json.JSONEncoder(sort_keys=True, allow_nan=False, check_circular=False)
+"""Half the time of `json.dumps`, which makes one for each call. What contains itself is a RecursionError all the same."""
 
 
 def decode(task_params: str) -> tuple[list[Any], dict[str, Any]]:

@@ -43,7 +43,8 @@ def encoded(name: str, function: Callable[..., Any], calls: Iterable[Arguments])
         try:
             task_params = encode_call(name, function, *call)
         except TaskArgumentError as error:
-            raise TaskArgumentError(f"calls[{at}]: {error}") from None
+            reason = str(error).removeprefix(f"{name}: ")
+            raise TaskArgumentError(f"{name}: calls[{at}]: {reason}") from None
         yield task_params, hash_of(name, task_params)
 
 

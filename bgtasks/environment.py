@@ -98,10 +98,11 @@ class Environment:
 
     def _restore_signals(self) -> bool:
         changed = signal.set_wakeup_fd(self.wakeup, warn_on_full_buffer=False) != self.wakeup
-        for number, handler in self.handlers.items():
-            if _signal.getsignal(number) is not handler:
-                changed = True
-                signal.signal(number, handler)
+        if list(map(_signal.getsignal, self.handlers)) != list(self.handlers.values()):
+            changed = True
+            for number, handler in self.handlers.items():
+                if _signal.getsignal(number) is not handler:
+                    signal.signal(number, handler)
         if signal.pthread_sigmask(signal.SIG_BLOCK, ()) != self.mask:
             changed = True
             signal.pthread_sigmask(signal.SIG_SETMASK, self.mask)
@@ -157,12 +158,12 @@ class Environment:
         return True
 
     def _restore_limits(self) -> bool:
-        changed = False
+        if list(map(resource.getrlimit, self.limits)) == list(self.limits.values()):
+            return False
         for number, limit in self.limits.items():
             if resource.getrlimit(number) != limit:
-                changed = True
                 resource.setrlimit(number, limit)
-        return changed
+        return True
 
     def _restore_streams(self) -> bool:
         if (sys.stdin, sys.stdout, sys.stderr) == self.streams:

@@ -41,6 +41,11 @@ _NAMES = {
 }
 
 
+def is_heard(signal: Signal, sender: Any) -> bool:
+    """Say whether anybody listens. Asking Django costs 1 µs, and there are four questions a task: look first."""
+    return bool(signal.receivers) and signal.has_listeners(sender)
+
+
 def announce(signal: Signal, sender: Any, **facts: Any) -> None:
     """Send a signal to every receiver. One that raises is logged; it stops neither the others nor the caller."""
     try:

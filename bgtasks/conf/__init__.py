@@ -83,6 +83,14 @@ def current() -> Conf:
     return _conf
 
 
+def usable() -> Conf:
+    """Return the settings in force, or the defaults while these cannot be read: a running worker goes on."""
+    try:
+        return current()
+    except ImproperlyConfigured:
+        return Conf()
+
+
 _conf: Conf | None = None
 
 
@@ -156,4 +164,4 @@ def _contradictions(conf: Conf) -> list[Problem]:
     return []
 
 
-__all__ = ["HERITAGE_NAMES", "READERS", "Conf", "Problem", "current", "given_keys", "problems"]
+__all__ = ["HERITAGE_NAMES", "READERS", "Conf", "Problem", "current", "given_keys", "problems", "usable"]

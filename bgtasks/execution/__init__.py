@@ -1,5 +1,6 @@
 """Run one claimed task and decide how it ended. What is written for it is the business of the queue."""
 
+from bgtasks.execution.activation import Activation
 from bgtasks.execution.body import EXIT_OF_A_COPY, interrupt
 from bgtasks.execution.connections import close_connections, tidy_connections
 from bgtasks.execution.outcomes import OWN_FRAMES, outcome_of
@@ -8,6 +9,7 @@ from bgtasks.execution.running import execute, failed, max_attempts, run_time_li
 __all__ = [
     "EXIT_OF_A_COPY",
     "OWN_FRAMES",
+    "Activation",
     "close_connections",
     "execute",
     "failed",

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from django.utils import timezone, translation
 
 
-@contextmanager
-def kept_active() -> Iterator[None]:
-    """Activate again what was active before. Nothing is activated unless a task did: that would load catalogs."""
-    language, zone = translation.get_language(), timezone.get_current_timezone()
-    try:
-        yield
-    finally:
-        if translation.get_language() != language:
-            translation.deactivate_all() if language is None else translation.activate(language)
-        if timezone.get_current_timezone() is not zone:
-            timezone.activate(zone)
+class Activation:
+    """What is active where this is made."""
+
+    def __init__(self) -> None:
+        self.language = translation.get_language()
+        self.zone = timezone.get_current_timezone()
+
+    def restore(self) -> None:
+        """Activate it again. Nothing is activated unless a task did: that would load catalogs."""
+        if translation.get_language() != self.language:
+            translation.deactivate_all() if self.language is None else translation.activate(self.language)
+        if timezone.get_current_timezone() is not self.zone:
+            timezone.activate(self.zone)

@@ -12,7 +12,6 @@ from django.db import reset_queries, transaction
 from bgtasks import conf, registry
 from bgtasks.arguments import decode
 from bgtasks.exceptions import BackgroundTaskError, TaskInterruption
-from bgtasks.execution.activation import kept_active
 from bgtasks.execution.body import call, refuse_unrun
 from bgtasks.execution.connections import close_connections
 from bgtasks.execution.outcomes import error_text, interruption_behind, outcome_of
@@ -26,8 +25,7 @@ def execute(claim: Claim, sequence: int = 0) -> Outcome:
     """Run one claimed task and say how it ended. Whatever the task does, this never raises."""
     started_at = time.monotonic()
     try:
-        with kept_active():
-            outcome = _run(claim, sequence, started_at)
+        outcome = _run(claim, sequence, started_at)
     except BaseException as error:  # noqa: BLE001 - a signal handler that the task left behind may raise here
         outcome = failed(error, claim, time.monotonic() - started_at)
     return outcome

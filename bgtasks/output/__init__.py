@@ -1,6 +1,6 @@
 """What people read on a terminal or in a log: lines for tasks, JSON, the journal, tables and colour. Stdlib only."""
 
-from bgtasks.output.folding import FoldingHandler, Folds, attach_if_silent, flush_folded
+from bgtasks.output.folding import FoldingHandler, Folds, attach_if_silent, flush_folded, fold
 from bgtasks.output.formatters import JournalFormatter, JsonFormatter, LineFormatter, formatter
 from bgtasks.output.terminal import format_count, one_line, paint, table, wants_colour
 
@@ -12,6 +12,7 @@ __all__ = [
     "LineFormatter",
     "attach_if_silent",
     "flush_folded",
+    "fold",
     "format_count",
     "formatter",
     "one_line",

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterable
-from typing import TextIO
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TextIO
 
 from bgtasks.output.formatters import formatter
 
@@ -29,12 +29,24 @@ class Folds:
         if getattr(record, "event", "") != "task" or getattr(record, "outcome", "") not in ("successful", "settled"):
             return False
         self.shown += 1
-        if self.shown <= self.shown_at_most:
+        if not self.is_folding:
             return False
-        key = (str(getattr(record, "worker", "")), str(getattr(record, "task_name", "")))
-        count, total = self.sums.get(key, (0, 0.0))
-        self.sums[key] = (count + 1, total + (getattr(record, "duration", None) or 0.0))
+        self.add(
+            str(getattr(record, "worker", "")),
+            str(getattr(record, "task_name", "")),
+            getattr(record, "duration", None) or 0.0,
+        )
         return True
+
+    @property
+    def is_folding(self) -> bool:
+        """Whether this second has shown enough."""
+        return self.shown > self.shown_at_most
+
+    def add(self, worker: str, task_name: str, duration: float) -> None:
+        """Sum up one success."""
+        count, total = self.sums.get((worker, task_name), (0, 0.0))
+        self.sums[worker, task_name] = (count + 1, total + duration)
 
     def finished(self, *, now: bool = False) -> list[logging.LogRecord]:
         """Return the lines of a second that is over, and begin the next one; `now` ends it early."""
@@ -93,6 +105,29 @@ def attach_if_silent(names: Iterable[str] = ("bgtasks", "bgtasksd"), kind: str =
             logger.setLevel(logging.INFO)
         attached.append(handler)
     return attached
+
+
+def fold(logger: logging.Logger, worker: str, task_name: str, duration: float) -> bool:
+    """Sum up a success without a record, if every handler would do just that: 1 µs against 30. False: log it."""
+    handlers = list(_handlers(logger))
+    if not handlers:
+        return False
+    for handler in handlers:
+        if type(handler) is not FoldingHandler or handler.filters or not handler.folds.is_folding:
+            return False
+    for handler in handlers:
+        handler.folds.shown += 1
+        handler.folds.add(worker, task_name, duration)
+        handler.emit_folded()
+    return True
+
+
+def _handlers(logger: logging.Logger) -> Iterator[Any]:
+    """Yield the handlers that a record would come to."""
+    above: logging.Logger | None = logger
+    while above is not None:
+        yield from above.handlers
+        above = above.parent if above.propagate else None
 
 
 def flush_folded(*, now: bool = False) -> None:

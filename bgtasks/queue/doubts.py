@@ -59,7 +59,7 @@ class Doubts:
         return [claim_of(row, db.row_time) for row in in_claim_order(found)]
 
     def without_written(self, db: Engine, cursor: Any, holder: Holder, lost: Sequence[Outcome]) -> list[Outcome]:
-        """Return the outcomes that are lost indeed: not written by a turn in doubt, nor by maintenance from the ring."""
+        """Return what is lost indeed: not written by a turn in doubt, nor by maintenance from the ring."""
         doubtful = self._outcomes.get(holder.name, set()).intersection(map(_held, lost))
         doubtful |= {_held(one) for one in lost if one.result is Result.SUCCESSFUL}
         if not doubtful:

@@ -25,7 +25,7 @@ DEAD_AT_ONCE = 100
 
 def announce_start(claim: Claim) -> None:
     """Tell that a function is about to be called."""
-    if signals.task_started.has_listeners(Task):
+    if signals.is_heard(signals.task_started, Task):
         signals.announce(signals.task_started, Task, task=task_of(claim))
 
 
@@ -45,18 +45,18 @@ def announce_outcome(outcome: Outcome, turn: Turn) -> None:
 
 def _anybody_listens(outcome: Outcome) -> bool:
     return (
-        signals.task_finished.has_listeners(Task)
-        or signals.task_successful.has_listeners(Task)
-        or signals.task_created.has_listeners(DBTaskRunner)
+        signals.is_heard(signals.task_finished, Task)
+        or signals.is_heard(signals.task_successful, Task)
+        or signals.is_heard(signals.task_created, DBTaskRunner)
         or (outcome.error is not None and _anybody_hears_failures(type(outcome.error)))
     )
 
 
 def _anybody_hears_failures(kind: type[BaseException]) -> bool:
     return (
-        signals.task_error.has_listeners(kind)
-        or signals.task_rescheduled.has_listeners(Task)
-        or signals.task_failed.has_listeners(Task)
+        signals.is_heard(signals.task_error, kind)
+        or signals.is_heard(signals.task_rescheduled, Task)
+        or signals.is_heard(signals.task_failed, Task)
     )
 
 
@@ -70,7 +70,7 @@ def _announce(outcome: Outcome, result: Result) -> None:
 
 
 def _announce_repetition(task_id: int | None) -> None:
-    if task_id is not None and signals.task_created.has_listeners(DBTaskRunner):
+    if task_id is not None and signals.is_heard(signals.task_created, DBTaskRunner):
         repetition = Task.objects.using(claims.alias()).filter(pk=task_id).first()
         if repetition is not None:
             signals.announce(signals.task_created, DBTaskRunner, task=repetition)
@@ -80,13 +80,13 @@ def _announce_failure(kind: type[BaseException], task: Any, *, is_final: bool) -
     signals.announce(signals.task_error, kind, task=task)
     if is_final:
         _announce_ending(signals.task_failed, task.pk)
-    elif signals.task_rescheduled.has_listeners(Task):
+    elif signals.is_heard(signals.task_rescheduled, Task):
         row = Task.objects.using(claims.alias()).filter(pk=task.pk).first()
         signals.announce(signals.task_rescheduled, Task, task=row or task)
 
 
 def _announce_ending(signal: Any, task_id: int) -> None:
-    if signal.has_listeners(Task):
+    if signals.is_heard(signal, Task):
         completed_task = CompletedTask.objects.using(claims.alias()).filter(pk=task_id).first()
         if completed_task is not None:  # else somebody has put it back into its queue, or pruned it
             signals.announce(signal, Task, task_id=task_id, completed_task=completed_task)
@@ -94,7 +94,7 @@ def _announce_ending(signal: Any, task_id: int) -> None:
 
 def announce_the_dead() -> None:
     """Tell of the attempts that maintenance recorded for workers that died: it runs no receiver itself."""
-    if not (_anybody_hears_failures(WorkerDied) or signals.task_finished.has_listeners(Task)):
+    if not (_anybody_hears_failures(WorkerDied) or signals.is_heard(signals.task_finished, Task)):
         return
     try:
         attempts = claims.unannounced(DEAD_AT_ONCE)

@@ -8,22 +8,21 @@ import os
 import time
 from collections.abc import Callable, Sequence
 
-from django.db import Error
-
 from bgtasks import output, registry
-from bgtasks.environment import Environment
-from bgtasks.execution import EXIT_OF_A_COPY, close_connections, execute, settles_each, tidy_connections
+from bgtasks.execution import EXIT_OF_A_COPY, close_connections, execute, settles_each
 from bgtasks.limits import Limits
 from bgtasks.queue import claims
 from bgtasks.queue.types import Claim, Holder, Outcome, Result, Turn
 from bgtasks.worker.announcing import announce_outcome, announce_start, announce_the_dead
 from bgtasks.worker.batch import Unstarted, Unwritten
+from bgtasks.worker.contact import Contact
 from bgtasks.worker.observer import Observer
 from bgtasks.worker.pace import Pace
 from bgtasks.worker.refusals import is_refusal, write_singly
 from bgtasks.worker.registration import knowing, process_of
-from bgtasks.worker.reporting import report_leftovers, report_outcome
+from bgtasks.worker.reporting import report_outcome
 from bgtasks.worker.resting import Resting, rest_connections
+from bgtasks.worker.surroundings import Surroundings
 
 logger = logging.getLogger("bgtasks.worker")
 
@@ -59,16 +58,15 @@ class Worker:
         self.asked_to_leave = ""
         self.limit_reached = ""
         self.gives_up = False
-        self.failures = 0
-        """Turns in a row that the database refused."""
+        self.contact = Contact(holder.name)
         self.is_registered = False
         self.announced_at = 0.0
-        self.environment: Environment
+        self.surroundings: Surroundings
 
     def run(self) -> str:
         """Claim, execute, settle; until told to drain or a limit is reached. Return why it left."""
-        self.environment = Environment(self.observer.descriptors)
-        with self.environment.shielding_children():
+        self.surroundings = Surroundings(self.observer.descriptors)
+        with self.surroundings.environment.shielding_children():
             while not self.is_finished():
                 if self.turn():  # settles what is done and claims what is next
                     self.run_batch()
@@ -108,7 +106,7 @@ class Worker:
             turn = claims.turn(self.unwritten.outcomes, want, self.holder)
         except Exception as error:  # noqa: BLE001 - whatever it is, outcomes are kept and the worker lives
             return self.turn_was_refused(error)
-        self.note_contact()
+        self.contact.succeeded()
         settled = self.unwritten.take()
         if want:
             self.pace.claimed(len(turn.claims))
@@ -135,7 +133,7 @@ class Worker:
     def turn_was_refused(self, error: Exception) -> bool:
         """Wait for a database that is away. If it refuses what was to be written, write that one by one, and go on."""
         if not self.unwritten or not is_refusal(error):
-            self.note_failure(error)
+            self.contact.failed(error)
             return False
         logger.warning(
             "database=%s refused a turn, its outcomes are written one by one: %s: %s",
@@ -146,7 +144,7 @@ class Worker:
         self.unwritten.keep(written.left)
         self.conclude(written.settled, written.turn)
         if written.error is not None:
-            self.note_failure(written.error)
+            self.contact.failed(written.error)
             return False
         return bool(self.unstarted) or self.turn()
 
@@ -178,7 +176,9 @@ class Worker:
         self.observer.finished(claim, outcome)
         self.pace.note(claim, outcome.duration)
         self.limits.tasks += 1
-        self.clean_up(claim)
+        self.leave_if_a_copy()
+        if self.surroundings.put_right(claim, self.observer):
+            self.drain("damaged")
         return outcome
 
     def knows(self, claim: Claim) -> bool:
@@ -189,21 +189,9 @@ class Worker:
             self.holder = knowing(self.holder, claim)
         return False
 
-    def clean_up(self, claim: Claim) -> None:
-        """Put back what the task changed in this process; with damage that cannot be put right, leave."""
-        self.leave_if_a_copy()
-        changed = self.environment.restore()
-        closed = tidy_connections()
-        if changed:
-            self.observer.restored(changed)
-        report_leftovers(claim, changed, closed, self.environment)
-        if self.environment.damage:
-            close_connections()  # whoever closed our descriptors may have closed theirs
-            self.drain("damaged")
-
     def leave_if_a_copy(self) -> None:
         """End a process that a task has forked: there is one worker, and it is not the copy."""
-        if self.environment.is_a_copy():
+        if self.surroundings.environment.is_a_copy():
             os._exit(EXIT_OF_A_COPY)
 
     def rest(self) -> None:
@@ -211,11 +199,11 @@ class Worker:
         self.observer.idle()
         output.flush_folded()
         rest_connections()
-        if not self.failures and time.monotonic() - self.announced_at >= self.poll_interval:
+        if not self.contact.failures and time.monotonic() - self.announced_at >= self.poll_interval:
             self.announced_at = time.monotonic()
             announce_the_dead()
         self.resting.worked(self.sequence)
-        for seconds in self.resting.pieces(self.resting.pause(self.failures)):
+        for seconds in self.resting.pieces(self.resting.pause(self.contact.failures)):
             if self.is_finished():
                 return
             if self.wait(min(seconds, self.limits.remaining())):
@@ -223,29 +211,10 @@ class Worker:
                 return
             self.observer.idle()
 
-    def note_failure(self, error: Exception) -> None:
-        """Say once that the queue cannot be reached, and drop the connection: it may stand anywhere in an answer."""
-        self.failures += 1
-        if self.failures == 1:
-            reason = f"{type(error).__name__}: {error}".strip()
-            logger.warning(
-                "database=%s the queue cannot be reached, trying again: %s", claims.alias(), reason,
-                exc_info=None if isinstance(error, Error) else error,
-                extra={"event": "database_away", "worker": self.holder.name},
-            )  # fmt: skip
-        close_connections(claims.alias())
-
-    def note_contact(self) -> None:
-        """Say that the database is back, if it was away."""
-        if self.failures:
-            extra = {"event": "database_back", "worker": self.holder.name}
-            logger.warning("database=%s the queue is back after %s tries", claims.alias(), self.failures, extra=extra)
-        self.failures = 0
-
     def register(self) -> None:
         """Tell the others of this worker, once."""
         if not self.is_registered:
-            if self.failures:  # the row may have been written by a try that nobody confirmed
+            if self.contact.failures:  # the row may have been written by a try that nobody confirmed
                 claims.forget(self.holder.name)
             claims.register(process_of(self.holder))
             self.is_registered = True
@@ -262,12 +231,12 @@ class Worker:
 
     def settle_the_rest(self) -> None:
         """Try until every outcome is written or somebody is impatient; look once for a claim that nobody confirmed."""
-        is_in_doubt = self.failures > 0
+        is_in_doubt = self.contact.failures > 0
         while self.unwritten or self.unstarted or is_in_doubt:
             is_in_doubt = False
             self.turn()  # which gives back what it finds
-            if self.failures and (self.gives_up or not (self.unwritten or self.unstarted)):
+            if self.contact.failures and (self.gives_up or not (self.unwritten or self.unstarted)):
                 return
-            if self.failures:
+            if self.contact.failures:
                 self.observer.idle()
-                self.wait(self.resting.pause(self.failures))
+                self.wait(self.resting.pause(self.contact.failures))

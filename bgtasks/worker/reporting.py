@@ -8,7 +8,7 @@ from typing import Any
 
 from django.conf import settings
 
-from bgtasks import conf
+from bgtasks import conf, output
 from bgtasks.arguments import decode
 from bgtasks.environment import Environment
 from bgtasks.execution import OWN_FRAMES, max_attempts
@@ -16,6 +16,7 @@ from bgtasks.queue.types import Claim, Outcome, Result, Turn
 
 logger = logging.getLogger("bgtasks.worker")
 
+SUCCESSES = (Result.SUCCESSFUL, Result.SETTLED)
 LEVELS = {Result.RETRY: logging.ERROR, Result.FAILED: logging.ERROR, Result.LOST: logging.WARNING}
 LONGEST_ARGUMENTS = 200
 
@@ -29,6 +30,8 @@ def report_outcome(outcome: Outcome, turn: Turn, worker: str) -> None:
     if not logger.isEnabledFor(level) or (result is Result.RELEASED and outcome.error is None):
         return
     claim = outcome.claim
+    if result in SUCCESSES and output.fold(logger, worker, claim.task_name, outcome.duration):
+        return
     error = outcome.error if level == logging.ERROR else None
     logger.log(
         level, "task=%s name=%s attempt=%s outcome=%s duration=%.6f",

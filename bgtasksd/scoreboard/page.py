@@ -82,23 +82,8 @@ class Page:
         """Write the record into the copy that is not valid, then make it the valid one by one store."""
         turn = self._words[TURN_WORD] + 1
         name = record.task_name.encode(errors="replace")[:NAME_BYTES]
-        RECORD.pack_into(
-            self._bytes,
-            RECORD_OFFSET + (turn & 1) * RECORD_BYTES,
-            record.state,
-            record.counter,
-            record.sequence,
-            record.task_id,
-            record.token,
-            record.started_at,
-            record.deadline,
-            record.done,
-            record.failed,
-            record.retried,
-            record.cancelled,
-            len(name),
-            name,
-        )
+        offset = RECORD_OFFSET + (turn & 1) * RECORD_BYTES
+        RECORD.pack_into(self._bytes, offset, *record[:-1], len(name), name)
         self._words[TURN_WORD] = turn
 
     def read(self) -> Record:
@@ -117,15 +102,7 @@ class Page:
         head = self._words[HEAD_WORD]
         if head - self._words[TAIL_WORD] >= RING_ENTRIES:
             return False
-        ENTRY.pack_into(
-            self._bytes,
-            RING_OFFSET + head % RING_ENTRIES * ENTRY_BYTES,
-            entry.task_id,
-            entry.token,
-            entry.finished_at,
-            entry.duration,
-            entry.outcome,
-        )
+        ENTRY.pack_into(self._bytes, RING_OFFSET + head % RING_ENTRIES * ENTRY_BYTES, *entry)
         self._words[HEAD_WORD] = head + 1
         return True
 

@@ -68,8 +68,8 @@ def test_what_waits_behind_a_task_that_turns_out_slow_is_given_to_others_untouch
     for attempt in range(1, 6):
         first = 1000 * attempt
         number = stopped_in_a_batch(daemon, first, 303)
-        behind = {each: 1 for each in range(number + 1, number + 61)}
-        wait_until(lambda behind=behind: behind.keys() <= runs(daemon).keys(), PATIENCE, "what is behind it")
+        behind = set(range(number + 1, number + 61))
+        wait_until(lambda behind=behind: behind <= runs(daemon).keys(), PATIENCE, "what is behind it")
         wait_until(lambda: Task.objects.count() == 1, PATIENCE, "all but the one that stands")
         assert Task.objects.get().status == Status.RUNNING
         obstacle(daemon, number).unlink()
