@@ -24,7 +24,7 @@ SCENARIOS = {name: meaning for name, meaning in _ALL.items() if find_spec(f"benc
 """What runs on one database, with what it measures."""
 _ACROSS = {
     "targets": "the table of promises, with what this machine measures on each database",
-    "peers": "the same work by other queues, each in an environment of its own, on the same server",
+    "compare": "the same work by other queues, each in an environment of its own, on the same server",
 }
 ACROSS_DATABASES = {name: meaning for name, meaning in _ACROSS.items() if find_spec(f"benchmarks.{name}")}
 """What chooses its databases itself: these have a `main`."""

@@ -30,7 +30,7 @@ def encode(args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
 
 
 _encoder = json.JSONEncoder(sort_keys=True, allow_nan=False, check_circular=False)
-"""Half the time of `json.dumps`, which makes one for each call. What contains itself is a RecursionError all the same."""
+"""Half the time of `json.dumps`, which makes one for each call. A loop in the arguments is a RecursionError."""
 
 
 def decode(task_params: str) -> tuple[list[Any], dict[str, Any]]:

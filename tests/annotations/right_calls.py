@@ -51,11 +51,15 @@ def plain(order: int) -> int:
 
 async def coroutine() -> None:
     assert_type(await bare.aenqueue(1, note="x"), Task)
+    assert_type(await bare.aenqueue_many([((1,), {})]), list[int])
     assert_type(await later.now(1), int)
 
 
 assert_type(bare.enqueue(1), Task)
 assert_type(bare.enqueue(order=1, note="x"), Task)
+assert_type(bare.enqueue_many([((1,), {}), ([2], {"note": "x"})]), list[int])
+assert_type(bare.enqueue_many(((order,), {"note": str(order)}) for order in range(3)), list[int])
+bare.enqueue_on_commit(1, note="x")
 assert_type(bare.now(1), bool)
 assert_type(empty.now(1), str)
 waiting: Coroutine[Any, Any, int] = later.now(1)

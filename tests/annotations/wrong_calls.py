@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bgtasks import background
+from bgtasks.models import Task
 
 
 @background(queue="mail")
@@ -17,6 +18,7 @@ def bare(order: int) -> str:
 
 async def coroutine() -> None:
     await sell.aenqueue("one")  # wrong
+    await sell.aenqueue_many([1, 2])  # wrong
 
 
 sell.enqueue()  # wrong
@@ -25,6 +27,13 @@ sell.enqueue(1, "x")  # wrong
 sell.enqueue(1, nota="x")  # wrong
 sell.enqueue(1, queue="mail")  # wrong
 bare.enqueue(1, 2)  # wrong
+sell.enqueue_many([1, 2])  # wrong
+sell.enqueue_many([(1,), (2,)])  # wrong
+sell.enqueue_many([("ab", {})])  # wrong
+sell.enqueue_many([((1,), {2: "x"})])  # wrong
+sell.enqueue_on_commit("one")  # wrong
+sell.enqueue_on_commit(1, queue="mail")  # wrong
+stored: Task = sell.enqueue_on_commit(1)  # wrong
 sell.now("one")  # wrong
 number: int = bare.now(1)  # wrong
 sell.using(queu="mail")  # wrong
