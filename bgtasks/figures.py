@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connections
 from django.utils import timezone
 
-from bgtasks.models import Queue, Status
+from bgtasks.models import Queue, Status, WorkerProcess
 from bgtasks.queue import claims
+from bgtasks.queue_filters import filter_of
 
 COUNT_CAP = 10_000
 """A count above it is given as one more: "over 10,000". Counting ten million rows takes seconds."""
+
+SILENT = timedelta(minutes=10)
+"""A worker process not seen for so long is not counted; one in the foreground is not seen during a long task."""
 
 COUNT_READY = """
 SELECT count(*) FROM (SELECT 1 FROM bgtasks_task WHERE status = 1 AND queue = %s LIMIT %s) AS capped
@@ -41,6 +46,7 @@ def queue_figures() -> list[dict[str, Any]]:
     queues = list(Queue.objects.using(claims.alias()).order_by("name"))
     now = claims.database_now()
     is_any_ready = claims.look()[1]
+    filters = _filters(now) if is_any_ready else []
     scheduled, running = (_count_others(status, len(queues)) for status in (Status.SCHEDULED, Status.RUNNING))
     return [
         {
@@ -49,11 +55,25 @@ def queue_figures() -> list[dict[str, Any]]:
             "scheduled": min(scheduled.get(queue.name, 0), COUNT_CAP + 1),
             "running": min(running.get(queue.name, 0), COUNT_CAP + 1),
             "oldest_ready_age_s": _oldest_ready_age(queue.name, now) if is_any_ready else None,
+            "workers": sum(serves(queue.name) for serves in filters) if is_any_ready else None,
             "paused": queue.is_paused(now),
             "pause": pause_of(queue) if queue.is_paused(now) else None,
         }
         for queue in queues
     ]
+
+
+def _filters(now: datetime) -> list[Callable[[str], bool]]:
+    """Return for each worker process of any host what tells whether it serves a queue."""
+    there = WorkerProcess.objects.using(claims.alias()).filter(last_seen_at__gt=now - SILENT)
+    return [_serving(patterns) for patterns in there.values_list("queues", flat=True)]
+
+
+def _serving(patterns: str) -> Callable[[str], bool]:
+    try:
+        return filter_of(tuple(patterns.split(","))).matches if patterns else lambda _: True
+    except ValueError:
+        return lambda _: True  # written by another version: what it serves is not known here
 
 
 def _count_ready(queue: str) -> int:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 
 SCHEMA_VERSION = 1
 COUNT_CAP = 10_000
 LATE = 30.0
 """Seconds that a shortage of workers or of the database is passed over."""
+FORGOTTEN = timedelta(hours=24)
+"""After so long a pause without an end may have been forgotten."""
+UNSERVED = 60.0
+"""Seconds that a ready task waits before it is said that nobody serves its queue."""
 STALE = 60.0
 """Seconds after which queue figures are no longer news."""
 
@@ -117,9 +123,23 @@ def _other_problems(facts: Facts) -> Iterable[Problem]:
     if facts.is_directory_lost:
         text = "lock or control socket were removed under the running daemon"
         yield Problem("runtime_dir_lost", "error", None, text, f"kill -TERM {facts.pid}")
+    yield from _queue_problems(facts)
     if facts.was_ready and facts.figures_age_s is not None and facts.figures_age_s > STALE:
         text = f"queue figures are {facts.figures_age_s:.0f} s old"
         yield Problem("figures_stale", "warning", None, text, "bgtasksd status")
+
+
+def _queue_problems(facts: Facts) -> Iterable[Problem]:
+    now = datetime.fromisoformat(facts.started_at) + timedelta(seconds=facts.uptime_s)
+    for queue in facts.queues:
+        name, pause = queue["name"], queue["pause"] or {}
+        paused_for = now - datetime.fromisoformat(pause["since"]) if pause.get("since") else timedelta()
+        if paused_for > FORGOTTEN and not pause["until"]:
+            text = f"paused for {paused_for // timedelta(hours=1)} h"
+            yield Problem("queue_paused_long", "warning", name, text, f"bgtasksd resume {shlex.quote(name)}")
+        if queue["workers"] == 0 and not queue["paused"] and (queue["oldest_ready_age_s"] or 0) > UNSERVED:
+            text = "tasks are ready, and no worker on any host serves this queue"
+            yield Problem("queue_without_worker", "warning", name, text, f"bgtasksd start --queue {shlex.quote(name)}")
 
 
 def _maintenance_problems(facts: Facts) -> Iterable[Problem]:

@@ -6,7 +6,7 @@ import pytest
 from django.utils import timezone
 
 from bgtasks import figures
-from bgtasks.models import Queue, Status, Task
+from bgtasks.models import Queue, Status, Task, WorkerProcess
 from bgtasks.queue import claims
 from tests.contract.making import ago, ahead, claim, enqueued
 
@@ -40,6 +40,19 @@ def test_a_pause_says_by_whom_why_and_how_long() -> None:
     assert mail["pause"]["since"].endswith("Z")
     Queue.objects.update(paused_until=ago(1))
     assert not figures.queue_figures()[0]["paused"]
+
+
+def test_who_serves_a_queue_is_counted_over_all_hosts() -> None:
+    enqueued(queue="mail")
+    for number, served in enumerate(["", "mail*,sms", "!mail", "from another, version!*!", "mail"]):
+        WorkerProcess.objects.create(name=str(number), host="h", pid=1, queues=served, last_seen_at=ago(0))
+    WorkerProcess.objects.filter(name="4").update(last_seen_at=ago(3600))
+    (mail,) = figures.queue_figures()
+    assert mail["workers"] == 3
+    WorkerProcess.objects.exclude(name="2").delete()
+    assert figures.queue_figures()[0]["workers"] == 0
+    claim()
+    assert figures.queue_figures()[0]["workers"] is None
 
 
 def test_counts_stop_at_the_cap(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,9 +14,9 @@ TEXT = """
   {"slot": 2, "queues": null, "pid": 4712, "state": "idle", "task": null, "task_id": null, "running_for_s": null,
    "memory_bytes": 100663296, "done": 790, "failed": 0, "age_s": 1460.1, "last_exit": null}],
  "queues": [
-  {"name": "default", "ready": 96, "scheduled": 2310, "running": 1, "oldest_ready_age_s": 3.1, "paused": false, "pause": null},
-  {"name": "mail", "ready": 32, "scheduled": 0, "running": 0, "oldest_ready_age_s": 4.2, "paused": false, "pause": null},
-  {"name": "reports", "ready": 0, "scheduled": 0, "running": 0, "oldest_ready_age_s": null, "paused": true,
+  {"name": "default", "ready": 96, "scheduled": 2310, "running": 1, "oldest_ready_age_s": 3.1, "workers": 2, "paused": false, "pause": null},
+  {"name": "mail", "ready": 32, "scheduled": 0, "running": 0, "oldest_ready_age_s": 4.2, "workers": 2, "paused": false, "pause": null},
+  {"name": "reports", "ready": 0, "scheduled": 0, "running": 0, "oldest_ready_age_s": null, "workers": 2, "paused": true,
    "pause": {"by": "ana", "reason": "migration", "since": "2026-11-21T11:51:10Z", "until": null}}],
  "figures_age_s": 1.9, "count_cap": 10000,
  "totals": {"done": 81442, "failed": 190, "retried": 66, "cancelled": 2, "released": 1, "reclaimed": 0,

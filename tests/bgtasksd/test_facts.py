@@ -38,6 +38,15 @@ def make_facts(**changes):
     return Facts(**{**given, **changes})
 
 
+def queue(**changes):
+    told = {"name": "mail", "ready": 1, "scheduled": 0, "running": 0, "oldest_ready_age_s": 61.0, "workers": 1}
+    return ({**told, "paused": False, "pause": None, **changes},)
+
+
+def pause(since, until=None):
+    return {"paused": True, "pause": {"by": "ana", "reason": None, "since": since, "until": until}}
+
+
 def codes(**changes):
     return [problem.code for problem in problems(make_facts(**changes))]
 
@@ -55,6 +64,8 @@ def test_a_healthy_daemon_has_no_problem_and_is_running():
         ({"workers": (WorkerFacts(slot=1, last_exit="signal"),)}, "slot_in_backoff"),
         ({"is_failed": True}, "breaker_open"),
         ({"unkillable": ((1, 4711),)}, "worker_unkillable"),
+        ({"queues": queue(workers=0)}, "queue_without_worker"),
+        ({"queues": queue(**pause("2026-11-20T09:12:04Z"))}, "queue_paused_long"),
         ({"maintenance": {"pid": None, "last_renewal_s": 1.0}}, "maintenance_down"),
         ({"maintenance": {"pid": 1, "last_renewal_s": 41.0}}, "renewal_late"),
         ({"maintenance": {"pid": 1, "last_renewal_s": None}}, "renewal_late"),
@@ -91,3 +102,22 @@ def test_the_object_follows_the_published_schema():
     found = problems(facts)
     since: dict[Problem, str] = dict.fromkeys(found, "2026-11-21T12:02:40Z")
     jsonschema.validate(as_json(facts, found, since), schema)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        queue(),
+        queue(workers=0, oldest_ready_age_s=59.0),
+        queue(workers=None, oldest_ready_age_s=None),
+        queue(workers=0, **pause("2026-11-21T09:12:04Z")),
+        queue(**pause("2026-11-19T09:12:04Z", "2026-11-29T09:12:04Z")),
+    ],
+)
+def test_a_queue_that_is_served_or_paused_for_a_while_is_no_problem(told):
+    assert codes(queues=told) == []
+
+
+def test_the_fix_of_a_queues_problem_can_be_pasted():
+    (found,) = problems(make_facts(queues=queue(name="a b", workers=0)))
+    assert (found.severity, found.subject, found.fix) == ("warning", "a b", "bgtasksd start --queue 'a b'")
