@@ -26,6 +26,10 @@ def run(typed: argparse.Namespace) -> int:
         return fail(USAGE, "usage", f"--chdir {error.filename}: {error.strerror}", is_json=typed.json)
     except Unloadable as error:
         return fail(NOT_DONE, "project", str(error), is_json=typed.json)
+    if typed.runtime_dir:
+        from bgtasks import waking  # only now: it imports Django
+
+        waking.look_in(typed.runtime_dir)
     try:
         answered = verbs.answer(typed.verb, typed)
     except verbs.NotDone as error:

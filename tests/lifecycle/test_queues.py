@@ -106,6 +106,17 @@ def test_a_paused_queue_rests_on_all_workers_until_it_is_resumed(make_daemon):
     wait_until(lambda: done("mail") == 6, SLOW_MACHINE, daemon.log)
 
 
+def test_idle_workers_begin_at_once_when_a_queue_is_resumed(make_daemon):
+    enqueue("mail", 3)
+    daemon = make_daemon(workers=2)
+    command(daemon, "pause", "mail")
+    daemon.start("--sleep", "300s")
+    wait_until(lambda: daemon.status()["figures_age_s"] is not None, SLOW_MACHINE)
+    assert done("mail") == 0
+    command(daemon, "resume", "mail")
+    wait_until(lambda: done("mail") == 3, SLOW_MACHINE, daemon.log)
+
+
 def test_a_pause_outlives_the_daemon(make_daemon):
     enqueue("mail", 3)
     daemon = make_daemon(workers=1)
