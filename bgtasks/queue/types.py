@@ -16,7 +16,7 @@ class Holder:
     name: str
     lease: float
     queues: tuple[str, ...] | None = None
-    """None: every queue that is not paused."""
+    """Names and patterns (`bgtasks.queue_filters`), of which those that are paused give nothing; None: every queue."""
     unknown: frozenset[str] = frozenset()
     """Task names this process does not know: left for a process that does."""
 
