@@ -63,6 +63,7 @@ class Foreground:
             "PYTHONPATH": f"{self.directory}:{ROOT}",
             "PYTHONDONTWRITEBYTECODE": "1",
             "BGTASKS_TEST_LEDGER": str(self.ledger_file),
+            "BGTASKSD_RUNTIME_DIR": str(self.directory / "run"),
         }
 
     @property

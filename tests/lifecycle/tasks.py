@@ -81,6 +81,24 @@ def nap(seconds: float, number: int = 0) -> None:
 
 
 @background
+def nap_and_enqueue(seconds: float) -> None:
+    """Enqueue another task first."""
+    note("started")
+    quick.enqueue(0)
+    time.sleep(seconds)
+    note("ended")
+
+
+@background
+def fail_once(number: int) -> None:
+    """Fail in the first run, end well in the next."""
+    note("ran", number=number)
+    ledger = Path(os.environ["BGTASKS_TEST_LEDGER"]).read_text().splitlines()
+    if sum(json.loads(line).get("number") == number for line in ledger) == 1:
+        raise ValueError("once")
+
+
+@background
 def hang(number: int = 0) -> None:
     note("started", number=number)
     try:
