@@ -1,0 +1,161 @@
+"""Whom the supervisor wakes: real pages and lines, and nobody behind them."""
+
+from __future__ import annotations
+
+import socket
+import time
+
+import pytest
+
+from bgtasksd.children import channel
+from bgtasksd.options import Binding, Options
+from bgtasksd.scoreboard import Record, WorkState
+from bgtasksd.supervisor import waking
+from bgtasksd.supervisor.child import Child
+from bgtasksd.supervisor.run import make_situation
+from bgtasksd.supervisor.states import State
+from bgtasksd.supervisor.wake_socket import WakeSocket, read
+
+
+class Workers:
+    """A situation in which every slot has a worker, and the workers' ends of their lines."""
+
+    def __init__(self, runtime_dir, **options) -> None:
+        options = {"workers": 3, **options}
+        self.situation = make_situation(
+            Options(settings="none", root="/", runtime_dir=str(runtime_dir), daemon=False, **options)
+        )
+        self.ends = []
+        for slot in self.situation.slots:
+            ours, theirs = channel.pair()
+            index = self.situation.board.take()
+            page = self.situation.board.page(index)
+            name = f"host:one:{slot.number}:0"
+            slot.child = Child(slot.number, 1, name, index, page, channel=ours, dump=-1, spawned_at=0.0)
+            slot.child.state = State.IDLE
+            self.ends.append(theirs)
+            self.be(slot.number, WorkState.IDLE, 1)
+
+    def be(self, slot: int, state: WorkState, counter: int) -> None:
+        """Write what a worker does into its page."""
+        self.situation.slots.all[slot - 1].child.page.write(Record(state, counter))
+
+    def woken(self) -> list[int]:
+        """Return the slots whose workers have got a wake since the last time."""
+        found = []
+        for slot, end in enumerate(self.ends, start=1):
+            while end.receive() is not None:
+                found.append(slot)
+        return found
+
+    def close(self) -> None:
+        for slot in self.situation.slots:
+            slot.child.channel.close()
+        for end in self.ends:
+            end.close()
+
+
+@pytest.fixture
+def make(tmp_path):
+    made = []
+
+    def make(**options):
+        made.append(Workers(tmp_path, **options))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+def test_one_idle_worker_is_woken_and_no_other_until_it_looks(make):
+    workers = make()
+    waking.wake(workers.situation, ["default"])
+    assert workers.woken() == [1]
+    waking.wake(workers.situation, ["default", ""])
+    assert workers.woken() == []
+    workers.be(1, WorkState.IDLE, 2)
+    waking.wake(workers.situation, ["default"])
+    assert workers.woken() == [1]
+
+
+def test_another_is_woken_if_the_first_does_not_begin_to_look(make, monkeypatch):
+    workers = make()
+    waking.wake(workers.situation, ["default"])
+    workers.woken()
+    workers.situation.slots.all[0].child.woken_at -= waking.PATIENCE
+    workers.situation.slots.all[0].child.state = State.DRAINING
+    waking.wake(workers.situation, ["default"])
+    assert workers.woken() == [2]
+
+
+def test_who_runs_a_task_is_left_alone_and_who_is_about_to_look_is_the_second_choice(make):
+    workers = make()
+    workers.be(1, WorkState.BUSY, 1)
+    workers.be(2, WorkState.FINISHING, 1)
+    waking.wake(workers.situation, [""])
+    assert workers.woken() == [3]
+    workers.be(3, WorkState.BUSY, 2)
+    waking.wake(workers.situation, [""])
+    assert workers.woken() == [2]
+    workers.be(2, WorkState.BUSY, 2)
+    waking.wake(workers.situation, [""])
+    assert workers.woken() == []
+
+
+def test_a_worker_with_a_full_batch_wakes_another_than_itself(make):
+    workers = make()
+    first = workers.situation.slots.all[0].child
+    waking.wake(workers.situation, [""], but=first)
+    assert workers.woken() == [2]
+
+
+def test_a_queue_wakes_who_serves_it_and_an_unnamed_one_a_worker_of_each_kind(make):
+    bindings = (Binding(("mail",), 1), Binding(("*",), 2))
+    workers = make(bindings=bindings)
+    workers.situation.serves = lambda patterns, queue: queue in patterns or "*" in patterns
+    waking.wake(workers.situation, ["reports"])
+    assert workers.woken() == [2]
+    workers.be(2, WorkState.IDLE, 2)
+    waking.wake(workers.situation, ["mail"])
+    assert workers.woken() == [1]
+    workers.be(1, WorkState.IDLE, 2)
+    waking.wake(workers.situation, [""])
+    assert workers.woken() == [1, 2]
+
+
+def test_what_the_database_tells_once_more_is_heard_once(make, tmp_path):
+    workers = make()
+    duty = waking.Waking(workers.situation, WakeSocket(str(tmp_path)))
+    duty.open()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+        sender.sendto(b"mark-1 ready default", str(tmp_path / "wake.sock"))
+    duty.hear_other_hosts([("mark-1", "default")])
+    assert workers.woken() == [1]
+    workers.be(1, WorkState.BUSY, 2)
+    duty.hear_other_hosts([("mark-2", "default")])
+    assert workers.woken() == [2]
+    duty.close()
+
+
+def test_a_flood_is_taken_together(make, tmp_path):
+    workers = make()
+    duty = waking.Waking(workers.situation, WakeSocket(str(tmp_path)))
+    duty.open()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sender:
+        turns, until = 0, time.monotonic() + 0.5
+        while time.monotonic() < until:
+            try:
+                sender.sendto(b"mark ready default", str(tmp_path / "wake.sock"))
+            except BlockingIOError:
+                before = workers.situation.loop.turns
+                workers.situation.loop.duties = [duty]
+                workers.situation.loop.turn()
+                turns += workers.situation.loop.turns - before
+    assert turns < 60
+    duty.close()
+
+
+@pytest.mark.parametrize("garbage", [b"", b"x", b"\xff\xfe", b"m scheduled", b"m scheduled x", b"m other default"])
+def test_garbage_says_nothing(garbage):
+    assert read(garbage) is None
