@@ -25,8 +25,9 @@ logger = logging.getLogger("bgtasks.maintenance")
 PRUNE_INTERVAL = 60.0
 PRUNE_INTERVAL_AT_LEAST = 5.0
 PRUNE_SLICE = 0.2
-PRUNE_PAUSE = 0.8
-"""Seconds at a time, and between two of them while there is more: a fifth of the time keeps up with full load."""
+PRUNE_PAUSE, SHORTEST_PRUNE_PAUSE = 0.8, 0.1
+"""Seconds at a time, and between two of them while there is more: a fifth of the time, and if that goes on for long
+more and more of it. However fast history grows, it has to end."""
 QUEUES_INTERVAL = 60.0
 BURY_INTERVAL = 10.0
 SAMPLE_INTERVAL = 5.0
@@ -72,6 +73,7 @@ class Maintenance:
         self.latecomers = Latecomers(lease / 3)
         self.attempts_looked_at = 0
         """Up to this id, attempts of tasks that are no longer there were looked for."""
+        self.prune_pause = PRUNE_PAUSE
         self.failures = 0
         self.retry_at = 0.0
         self.renewed_at: float | None = None
@@ -207,7 +209,9 @@ class Maintenance:
         began = time.monotonic()
         report.pruned = claims.prune(seconds=PRUNE_SLICE) + orphans
         if time.monotonic() - began >= PRUNE_SLICE or self.attempts_looked_at:
-            return PRUNE_PAUSE
+            self.prune_pause = max(SHORTEST_PRUNE_PAUSE, self.prune_pause * 0.95)
+            return self.prune_pause
+        self.prune_pause = PRUNE_PAUSE
         shortest = min((kept for kept in conf.current().keep.values() if kept is not None), default=PRUNE_INTERVAL)
         return max(PRUNE_INTERVAL_AT_LEAST, shortest) if shortest < PRUNE_INTERVAL else None
 

@@ -311,6 +311,18 @@ def test_old_history_is_pruned_batch_by_batch_with_other_duties_between(monkeypa
     assert not CompletedTask.objects.exists()
 
 
+def test_history_that_grows_faster_than_it_is_pruned_is_pruned_more_and_more(monkeypatch):
+    monkeypatch.setattr(rounds, "PRUNE_SLICE", 0.0)
+    maintenance = make(lease=600, poll_interval=600)
+    pauses = [maintenance.prune(rounds.Report()) for _ in range(100)]
+    assert pauses == sorted(pauses, reverse=True)
+    assert (pauses[0] > 0.7, pauses[-1]) == (True, 0.1)
+    monkeypatch.setattr(rounds, "PRUNE_SLICE", 60.0)
+    assert maintenance.prune(rounds.Report()) is None
+    monkeypatch.setattr(rounds, "PRUNE_SLICE", 0.0)
+    assert maintenance.prune(rounds.Report()) == pauses[0]
+
+
 def test_as_much_history_is_pruned_in_one_round_as_its_time_allows():
     make_history(3500)
     maintenance = make()
