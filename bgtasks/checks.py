@@ -127,7 +127,9 @@ def slow_sqlite() -> Iterator[CheckMessage]:
     if not str(database.get("ENGINE", "")).endswith("sqlite3") or (_has_wal(database) and _is_immediate(database)):
         return
     lacking = " and ".join(["WAL"] * (not _has_wal(database)) + ["IMMEDIATE"] * (not _is_immediate(database)))
-    text = f"SQLite ({alias}) runs without {lacking}: beside workers, the writes of other processes can fail as \"locked\""
+    text = (
+        f'SQLite ({alias}) runs without {lacking}: beside workers, the writes of other processes can fail as "locked"'
+    )
     yield _message(Caution, text, f'Write: DATABASES["{alias}"]["OPTIONS"] = {_sqlite_options(database)!r}', "W001")
 
 

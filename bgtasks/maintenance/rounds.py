@@ -66,16 +66,14 @@ class Maintenance:
         """The living workers whose leases are ours to renew."""
         self.renewal = renewal or lease
         """How long a renewed claim lasts; it is a lease unless nobody renews it while the task runs."""
-        self.contact = Contact(lease)
-        self.burial = burial or Burial()
+        self.contact, self.burial = Contact(lease), burial or Burial()
         self.sample = sample
         self.deaths: list[Death] = []
         self.latecomers = Latecomers(lease / 3)
         self.attempts_looked_at = 0
         """Up to this id, attempts of tasks that are no longer there were looked for."""
         self.prune_pause = PRUNE_PAUSE
-        self.failures = 0
-        self.retry_at = 0.0
+        self.failures, self.retry_at = 0, 0.0
         self.renewed_at: float | None = None
         """Monotonic; None: never."""
         self.looking_again = Duty(self.look_again, BURY_INTERVAL, due_at=float("inf"))

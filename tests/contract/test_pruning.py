@@ -157,7 +157,9 @@ def test_an_interrupt_keeps_what_was_deleted_and_says_so(monkeypatch: pytest.Mon
     assert ids() == [3, 4, 5]
 
 
-@pytest.mark.parametrize("wrong", [["--status", "done"], ["--batch", "0"], ["--batch", "1e9"], ["--older-than", "soon"]])
+@pytest.mark.parametrize(
+    "wrong", [["--status", "done"], ["--batch", "0"], ["--batch", "1e9"], ["--older-than", "soon"]]
+)
 def test_wrong_values_are_refused(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         given(*wrong)

@@ -36,7 +36,11 @@ def add_arguments(parser: ArgumentParser) -> None:
     age = reading(parse_duration)
     parser.add_argument("--older-than", type=age, metavar="TIME", help='delete what ended before; else BGTASKS["KEEP"]')
     parser.add_argument(
-        "--status", type=reading(_outcomes), action="extend", metavar="STATUS", help=f"only these: {', '.join(OUTCOMES)}"
+        "--status",
+        type=reading(_outcomes),
+        action="extend",
+        metavar="STATUS",
+        help=f"only these: {', '.join(OUTCOMES)}",
     )
     parser.add_argument(
         "--batch", type=reading(_batch), default=1000, metavar="N", help="tasks in one transaction (default: 1000)"
