@@ -104,7 +104,8 @@ class MySQL(Engine):
         queues = self._open_queues(cursor, holder)
         if not queues:
             return []
-        rows = in_claim_order(self._lock(cursor, queues, want, holder))[:want]
+        found = {row[0]: row for row in self._lock(cursor, queues, want, holder)}  # two names may be one queue
+        rows = in_claim_order(found.values())[:want]
         if not rows:
             return []
         now = rows[0][-1]
@@ -116,8 +117,12 @@ class MySQL(Engine):
     def _open_queues(self, cursor: Any, holder: Holder) -> list[str]:
         cursor.execute(QUEUES.format(now=self.now))
         paused = dict(cursor.fetchall())
-        asked = paused if holder.queues is None else filter_of(holder.queues).among(paused)
-        return [name for name in asked if not paused.get(name)]
+        if holder.queues is None:
+            return [name for name, is_paused in paused.items() if not is_paused]
+        # A name asked for may be written otherwise than in its row: most collations take both for one queue.
+        alike = {name.casefold(): is_paused for name, is_paused in paused.items()}
+        asked = filter_of(holder.queues).among(paused)
+        return [name for name in asked if not paused.get(name, alike.get(name.casefold()))]
 
     def _lock(self, cursor: Any, queues: list[str], want: int, holder: Holder) -> list[Row]:
         """Lock the rows to be claimed; return them, each with the time at its end."""

@@ -62,6 +62,17 @@ def test_capital_letters_and_small_ones_differ() -> None:
     assert sorted(names(claim(9, holder(queues=("*", "!m*"))))) == ["Mail"]
 
 
+@pytest.mark.skipif(VENDOR != "mariadb", reason="elsewhere these are two queues")
+def test_names_that_are_one_by_collation_are_claimed_once_and_paused_together() -> None:
+    for number in range(3):
+        enqueued(str(number), queue="Mail")
+    assert sorted(names(claim(2, holder(queues=("mail", "MAIL"))))) == ["0", "1"]
+    Queue.objects.filter(name="Mail").update(paused_at=timezone.now())
+    assert claim(9, holder(queues=("mail", "MAIL"))) == []
+    Queue.objects.update(paused_at=None)
+    assert names(claim(9, holder(queues=("mail", "MAIL")))) == ["2"]
+
+
 def test_the_order_is_the_same_whatever_the_filter_looks_like() -> None:
     for priority, queue in ((1, "mail-a"), (9, "sms"), (5, "mail-b"), (7, "mail-a"), (3, "sms")):
         enqueued(str(priority), queue=queue, priority=priority)
