@@ -1,4 +1,4 @@
-"""From the call of `enqueue` to the start of the task's body, every worker idle: by each way of being woken, and by none."""
+"""From the call of `enqueue` to the start of the body, every worker idle: by each way of being woken, and by none."""
 
 from __future__ import annotations
 

@@ -54,6 +54,9 @@ def _made(directory: Path) -> Path | None:
 
 
 def _fit(directory: Path) -> Path | None:
-    found = directory.stat()
+    try:
+        found = directory.stat()
+    except OSError:
+        return None
     is_ours = found.st_uid == os.geteuid() and not found.st_mode & stat.S_IWOTH
     return directory if is_ours and os.access(directory, os.W_OK | os.X_OK) else None

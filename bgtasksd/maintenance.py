@@ -75,9 +75,9 @@ class Duties:
 
     def __init__(self, line: Channel, options: Options, pages: list[Page]) -> None:
         from bgtasks import figures, maintenance, waking  # import models: only after the set-up
+        from bgtasks.checks import mention_slow_sqlite
         from bgtasks.maintenance.burial import Burial
         from bgtasks.maintenance.relief import Relief
-        from bgtasks.checks import mention_slow_sqlite
         from bgtasks.queue import claims
 
         claims.be_patient()

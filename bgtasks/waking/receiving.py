@@ -11,7 +11,7 @@ from bgtasks import places
 from bgtasks.waking.notices import Notice, parse
 from bgtasks.waking.sending import BEGINNING, ENDING
 
-LARGEST = 512
+LARGEST = 1024
 """Bytes; a longer one is none of ours."""
 AT_ONCE = 64
 

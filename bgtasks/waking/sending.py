@@ -48,7 +48,7 @@ class Sender:
         now = time.monotonic()
         if now - self._listed_at >= LISTED_FOR:
             self._listed_at = now
-            self.addresses = tuple(itertools.islice(self._found(), MOST_SOCKETS))
+            self.addresses = tuple(dict.fromkeys(itertools.islice(self._found(), MOST_SOCKETS)))
         for address in self.addresses:
             self._send(text, address)
 

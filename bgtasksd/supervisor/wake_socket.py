@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bgtasksd.directory import WAKE_NAME
 
-LARGEST = 512
+LARGEST = 1024
 """Bytes; a longer one is none of ours."""
 AT_ONCE = 64
 """Datagrams read in one go; the kernel keeps few more, often fewer."""

@@ -179,7 +179,7 @@ def test_floods_and_garbage_wake_nobody_in_vain_and_hold_up_nothing(start_idle):
     path = str(daemon.runtime / WAKE_NAME)
     pids, garbage = daemon.worker_pids(), [b"", b"\0" * 4096, b"ready", b"1 scheduled nan", os.urandom(300)]
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
-        sender.setblocking(False)
+        sender.settimeout(0)
         until = time.monotonic() + 2.0
         while time.monotonic() < until:
             for datagram in (*garbage, b"1 ready default", b"1 scheduled 0"):

@@ -17,6 +17,7 @@ from bgtasks import waking
 from bgtasks.queue import claims
 from bgtasks.queue.types import Holder
 from bgtasks.waking import sending
+from bgtasksd.supervisor import wake_socket
 from tests.lifecycle import tasks
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -63,18 +64,21 @@ def test_one_notice_for_a_transaction_however_many_rows(listener):
     assert listener.heard() == ["ready default"]
 
 
+def enqueue_and_fail() -> None:
+    tasks.quick.enqueue(1)
+    raise ZeroDivisionError
+
+
 def test_a_rollback_wakes_nobody(listener):
     with pytest.raises(ZeroDivisionError), transaction.atomic():
-        tasks.quick.enqueue(1)
-        raise ZeroDivisionError
+        enqueue_and_fail()
     assert listener.heard() == []
 
 
 def test_what_is_enqueued_beside_a_rolled_back_savepoint_still_wakes(listener):
     with transaction.atomic():
         with pytest.raises(ZeroDivisionError), transaction.atomic():
-            tasks.quick.enqueue(1)
-            raise ZeroDivisionError
+            enqueue_and_fail()
         tasks.quick.enqueue(2)
     assert listener.heard() == ["ready default"]
 
@@ -96,6 +100,14 @@ def test_several_queues_are_named_and_many_are_not(listener):
         for number in range(9):
             tasks.quick.using(queue=f"queue{number}").enqueue(1)
     assert listener.heard() == ["ready "]
+
+
+def test_the_longest_name_of_a_queue_arrives_whole(listener):
+    name = "\N{GRINNING FACE}" * 190
+    waking.ready(connection, name)
+    assert listener.heard() == [f"ready {name}"]
+    longest = f"{sending.sender.mark()}000000 ready {name}".encode()
+    assert waking.receiving.LARGEST == wake_socket.LARGEST > len(longest)
 
 
 def test_a_scheduled_task_tells_when_it_is_due(listener):
@@ -156,8 +168,9 @@ def test_without_autocommit_nobody_is_woken_and_nothing_fails(listener):
     assert listener.heard() == []
 
 
-def test_instances_and_stand_alone_workers_are_found_and_what_is_none_of_them_is_not(place, listener):
+def test_instances_and_stand_alone_workers_are_found_and_what_is_none_of_them_is_not(place, listener, monkeypatch):
     others = [Listener(place / "shop" / "wake.sock"), Listener(place / "wake-123.sock")]
+    monkeypatch.setattr(sending.sender, "more", (place / "shop",))  # as a worker of that daemon has it: heard once
     strangers = [Listener(place / "control.sock"), Listener(place / "a" / "b" / "wake.sock")]
     sending.sender._listed_at = float("-inf")
     tasks.quick.enqueue(1)
