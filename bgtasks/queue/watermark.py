@@ -18,6 +18,8 @@ Not below an older one, where a second more or less is no matter: a hundred thou
 """
 LONGEST = 1.0
 """Seconds after which a claim looks at everything again: for what was committed late, or given back."""
+FEWEST = 5
+"""Full batches in a row before it counts: where tasks come one by one, a claim shall not have to look twice."""
 MOST = 32
 """Marks kept: each makes the claim's statement longer."""
 
@@ -54,6 +56,7 @@ class Watermark:
 
     def __init__(self) -> None:
         self._marks: dict[tuple[str, int], Mark] = {}
+        self._in_a_row = 0
         self._looked_at_all = float("-inf")
 
     def pieces(self, now: float) -> tuple[Piece, ...]:
@@ -61,12 +64,13 @@ class Watermark:
 
         `now` is on the monotonic clock, like that of `claimed`.
         """
-        if now - self._looked_at_all >= LONGEST:
+        if self._in_a_row < FEWEST or now - self._looked_at_all >= LONGEST:
             return ()
         return tuple(_pieces(self._marks))
 
     def claimed(self, places: Iterable[Place], claimed_at: datetime, *, is_bounded: bool, now: float) -> None:
         """Note what a full claim brought that began at `now`, by the rows' clock at `claimed_at`."""
+        self._in_a_row += 1
         ordered = sorted(places)
         if not is_bounded:
             self._looked_at_all = now
@@ -82,6 +86,7 @@ class Watermark:
 
     def forget(self) -> None:
         """Look at everything next time: a batch was not full, or something may have gone back to its place."""
+        self._in_a_row = 0
         self._marks.clear()
 
 

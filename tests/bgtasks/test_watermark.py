@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from datetime import UTC, datetime, timedelta
 
-from bgtasks.queue.watermark import LONGEST, MOST, SLACK, Piece, Place, Watermark
+from bgtasks.queue.watermark import FEWEST, LONGEST, MOST, SLACK, Piece, Place, Watermark
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -15,7 +15,8 @@ def at(seconds: float, claim_order: int = 0, queue: str = "default", task_id: in
 
 
 def full(mark: Watermark, *places: Place, now: float = 100.0, is_bounded: bool = False) -> None:
-    mark.claimed(places, max(place.run_at for place in places), is_bounded=is_bounded, now=now)
+    for _ in range(FEWEST):
+        mark.claimed(places, max(place.run_at for place in places), is_bounded=is_bounded, now=now)
 
 
 def is_looked_at(pieces: tuple[Piece, ...], place: Place) -> bool:
@@ -33,6 +34,14 @@ def test_the_first_claim_looks_at_everything() -> None:
     assert Watermark().pieces(100.0) == ()
 
 
+def test_a_few_full_batches_are_no_backlog() -> None:
+    mark = Watermark()
+    for number in range(FEWEST):
+        assert mark.pieces(100.1) == ()
+        mark.claimed([at(number)], NOON, is_bounded=False, now=100.0)
+    assert mark.pieces(100.1) != ()
+
+
 def test_behind_a_full_batch_nothing_is_looked_at_again_but_two_seconds() -> None:
     mark = Watermark()
     full(mark, at(10.1), at(11), at(12))
@@ -47,6 +56,7 @@ def test_behind_a_full_batch_nothing_is_looked_at_again_but_two_seconds() -> Non
 
 def test_behind_a_batch_that_waited_for_longer_nothing_is_looked_at_again_not_even_of_the_same_moment() -> None:
     mark = Watermark()
+    full(mark, at(0, task_id=1))
     mark.claimed([at(10, task_id=20), at(10, task_id=21)], NOON + timedelta(seconds=13), is_bounded=False, now=100.0)
     pieces = mark.pieces(100.1)
     assert not is_looked_at(pieces, at(10, task_id=19))
@@ -102,6 +112,7 @@ def test_pieces_cover_everything_once_but_what_is_below_a_mark() -> None:
     mark = Watermark()
     places = [at(number * 7 % 40, order, queue) for number, (order, queue) in enumerate(
         itertools.product((-3, -2, 0, 4), ("a", "b", "c")))]  # fmt: skip
+    full(mark, at(0))
     mark.claimed(places, NOON + timedelta(hours=1), is_bounded=False, now=100.0)
     marks = {(place.queue, place.claim_order): place.run_at for place in places}
     for queue, order, seconds in itertools.product("abcd", range(-5, 7), range(-10, 50, 3)):

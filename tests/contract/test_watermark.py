@@ -14,11 +14,11 @@ from tests.waiting import wait_until
 
 @pytest.fixture
 def backlog() -> list[Claim]:
-    """Forty tasks, a minute old to the hour; ten of them claimed in a full batch."""
+    """Forty tasks, the oldest of a minute ago; ten of them claimed, in full batches."""
     watermark.of("host:main:1:nonce").forget()
     for number in range(40):
         enqueued("tests.old", number, run_at=ago(60 - number))
-    return claim(10)
+    return [one for _ in range(watermark.FEWEST) for one in claim(2)]
 
 
 def test_what_is_more_urgent_is_claimed_at_once(backlog: list[Claim]) -> None:
