@@ -87,7 +87,7 @@ def _culprit(value: Any, place: str = "", depth: int = 0) -> str:
     at = f" at {place}" if place else ""
     kind = type(value)
     remedy = REMEDIES.get(kind.__name__) or ("pass value.pk" if hasattr(value, "pk") else str(_refusal(value)))
-    return f"{_shown(value)} of type {kind.__module__}.{kind.__qualname__}{at}; {remedy}"
+    return f"{shown(value)} of type {kind.__module__}.{kind.__qualname__}{at}; {remedy}"
 
 
 def _parts(value: Any) -> Iterator[tuple[Any, Any]]:
@@ -97,7 +97,8 @@ def _parts(value: Any) -> Iterator[tuple[Any, Any]]:
         yield from enumerate(value)
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """Return a value as a message may show it: in short, whatever its class does."""
     try:
         text = repr(value)
     except Exception:  # noqa: BLE001 - somebody's __repr__ must not hide the message

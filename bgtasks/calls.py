@@ -13,7 +13,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from bgtasks import signals
-from bgtasks.arguments import encode_call, hash_of
+from bgtasks.arguments import encode_call, hash_of, shown
 from bgtasks.due import TaskSchedule, stored_form
 from bgtasks.exceptions import TaskArgumentError
 from bgtasks.task_options import TaskOptions
@@ -38,7 +38,7 @@ def encoded(name: str, function: Callable[..., Any], calls: Iterable[Arguments])
     for at, call in enumerate(calls):
         if not _is_pair(call):
             raise TaskArgumentError(
-                f"{name}: calls[{at}] is {call!r:.80}: give a pair of arguments, such as ((17,), {{'note': 'x'}})"
+                f"{name}: calls[{at}] is {shown(call)}: give a pair of arguments, such as ((17,), {{'note': 'x'}})"
             )
         try:
             task_params = encode_call(name, function, *call)

@@ -150,6 +150,15 @@ def test_what_is_no_pair_of_arguments_is_refused_with_its_position(wrong: Any) -
     assert not Task.objects.exists()
 
 
+def test_a_call_that_cannot_even_be_shown_is_refused_too() -> None:
+    class Shy:
+        def __repr__(self) -> str:
+            raise LookupError("as asked")
+
+    with pytest.raises(TaskArgumentError, match=r"calls\[0\]"):
+        number.enqueue_many([Shy()])  # type: ignore[list-item]
+
+
 @pytest.mark.parametrize("before", [3, MORE_THAN_TWO_STATEMENTS])
 def test_a_bad_call_is_named_with_its_position_and_nothing_is_stored(before: int, created: list[Task]) -> None:
     number.enqueue("first")
