@@ -92,7 +92,7 @@ def test_names_asked_for_are_served_without_a_row_and_patterns_when_maintenance_
         enqueued(queue, queue=queue)
     Queue.objects.all().delete()
     assert names(claim(9, holder(queues=("mail", "sms*")))) == ["mail"]
-    claims.stage()
+    claims.give_rows_to_queues()
     assert names(claim(9, holder(queues=("mail", "sms*")))) == ["sms-1"]
 
 
