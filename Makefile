@@ -30,8 +30,8 @@ test-matrix: $(VENV)/.test ## every test with Python 3.11 and Django 5.2, and wi
 soak: $(VENV)/.test driver ## the tests that run for minutes
 	@$(BIN)/python -P tests/databases.py --database $(DB) -- -m soak --timeout 3600 $(ARGS)
 
-bench: $(VENV)/.test driver ## how many tasks a second four workers run here; ARGS="--help" lists more to measure
-	@$(BIN)/python -m benchmarks $(or $(ARGS),drain)
+bench: $(VENV)/.test driver ## what is promised of speed against what this machine measures, in small; ARGS="--help" lists all there is
+	@$(BIN)/python -m benchmarks $(or $(ARGS),targets --quick$(if $(filter-out all,$(DB)), --database $(DB)))
 
 clean: ## remove the virtual environment and everything else that was made here
 	rm -rf .venv .venv-* *.egg-info build dist examples/shop/var .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
