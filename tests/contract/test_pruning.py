@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import signal
 from argparse import ArgumentParser, Namespace
 from typing import Any
 
@@ -146,8 +147,7 @@ def test_an_interrupt_keeps_what_was_deleted_and_says_so(monkeypatch: pytest.Mon
     step = Pruning.step
 
     def interrupted(going: Pruning) -> int:
-        if going.pruned:
-            raise KeyboardInterrupt
+        signal.raise_signal(signal.SIGINT)
         return step(going)
 
     monkeypatch.setattr(Pruning, "step", interrupted)

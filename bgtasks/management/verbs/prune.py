@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from time import monotonic
 from typing import TYPE_CHECKING, TextIO
 
@@ -21,7 +24,7 @@ EXAMPLES = """examples:
   bgtasksd prune --older-than 14d --status successful --dry-run
   bgtasksd prune --older-than 14d --status successful --yes
 
-Each batch is a transaction of its own. Ctrl-C ends it; what was deleted until then stays deleted.
+Each batch is a transaction of its own. Ctrl-C ends it after the batch at hand; what was deleted stays deleted.
 
 exit codes: 0 done, 1 declined, or no database; 2 usage, or nobody to ask; 130 interrupted"""
 OUTCOMES = ("successful", "failed", "cancelled")
@@ -60,11 +63,7 @@ def run(given: Namespace) -> Answer:
         return _counted(_matched(going))
     if given.older_than is not None and not given.yes:
         _ask(_matched(going), given.older_than)
-    is_interrupted = False
-    try:
-        _delete(going, sys.stderr)
-    except KeyboardInterrupt:
-        is_interrupted = True
+    is_interrupted = _delete(going, sys.stderr)
     pruned = {outcome.name.lower(): count for outcome, count in going.pruned.items()}
     text = f"pruned {_listed({name: f'{count:,}' for name, count in pruned.items()})}"
     if for_ever := [name for name, age in kept.items() if age is None]:
@@ -106,18 +105,37 @@ def _ask(matched: dict[str, int], age: float) -> None:
         raise NotDone("nothing was deleted", code="declined")
 
 
-def _delete(going: Pruning, stream: TextIO) -> None:
-    """Delete batch after batch; on a terminal tell every second how far it is."""
+def _delete(going: Pruning, stream: TextIO) -> bool:
+    """Delete batch after batch, on a terminal telling every second how far it is. Return whether it was interrupted."""
     is_told, told_at = False, monotonic()
-    try:
-        while going.step():
+    with _interrupts() as noted:
+        while not noted and going.step():
             if stream.isatty() and monotonic() - told_at >= TELL_EVERY:
                 is_told, told_at = True, monotonic()
                 stream.write(f"\r{sum(going.pruned.values()):,} pruned…")
                 stream.flush()
+    if is_told:
+        stream.write("\n")
+    return bool(noted)
+
+
+@contextmanager
+def _interrupts() -> Iterator[list[int]]:
+    """Note Ctrl-C: drivers make of an exception in the middle of a statement what they like. A second one raises."""
+    noted: list[int] = []
+
+    def note(number: int, frame: object) -> None:
+        noted.append(number)
+        signal.signal(signal.SIGINT, before)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield noted
+        return
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield noted
     finally:
-        if is_told:
-            stream.write("\n")
+        signal.signal(signal.SIGINT, before)
 
 
 def _listed(counts: Mapping[str, str]) -> str:
