@@ -7,7 +7,17 @@ from typing import Any
 
 from benchmarks.peers.peer import ARGUMENTS, NAMED, Peer, Setup
 
-WORKER = ("-m", "bgtasksd", "start", "--workers", "4", "--instance", "benchmark")
+WORKER = (
+    "-m",
+    "bgtasksd",
+    "start",
+    "--workers",
+    "4",
+    "--settings",
+    "benchmarks.peers.settings",
+    "--runtime-dir",
+    "run",
+)
 EACH = "BENCHMARK_SETTLE_EACH"
 
 PEER = Peer(

@@ -14,8 +14,8 @@ WORKER = ("-m", "celery", "--app", "benchmarks.peers.celery:app", "worker", "--c
 
 PEER = Peer(
     package="celery",
-    requirements=("celery", "redis"),
-    prepare=(),
+    requirements=("celery[redis]", "packaging"),
+    prepare=(("-m", "benchmarks.peers.celery"),),
     setups=(
         Setup(
             "prefetch 64",
@@ -71,3 +71,13 @@ def _redis() -> Any:
     from redis import Redis
 
     return Redis.from_url(URL)
+
+
+def clear() -> None:
+    """Remove what Celery has put into this Redis database."""
+    redis = _redis()
+    redis.delete(QUEUE, "unacked", "unacked_index", "unacked_mutex", *redis.keys("_kombu.binding.*"))
+
+
+if __name__ == "__main__":
+    clear()

@@ -15,7 +15,7 @@ PEER = Peer(
         "TASKS": {"default": {"BACKEND": "django_tasks_db.DatabaseBackend", "QUEUES": ["default"]}},
     },
     setups=(Setup("4 processes", "4 × `manage.py db_worker` (its README)", (manage("db_worker"),) * 4),),
-    remaining="SELECT count(*) FROM django_tasks_db_dbtaskresult WHERE status IN ('READY', 'RUNNING')",
+    remaining="SELECT count(*) FROM django_tasks_database_dbtaskresult WHERE status IN ('READY', 'RUNNING')",
 )
 
 

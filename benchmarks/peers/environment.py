@@ -68,6 +68,7 @@ class Environment:
             "PGDATABASE": self.database,
             "PYTHONPATH": str(ROOT),
             "BENCHMARK_PEER": self.name,
+            **({"DJANGO_SETTINGS_MODULE": "benchmarks.peers.settings"} if self.peer.settings else {}),
             MARK: self.mark,
             **self.variables,
         }
@@ -101,6 +102,8 @@ class Environment:
         finally:
             if self.peer.uses_postgres:
                 self._administer(f'DROP DATABASE IF EXISTS "{self.database}" WITH (FORCE)')
+            else:
+                self.run(self.peer.prepare[0])
 
     def _administer(self, statement: str) -> None:
         import psycopg
@@ -118,17 +121,18 @@ class Environment:
         with subprocess.Popen(command, cwd=ROOT, env=self.environment(), stdout=subprocess.PIPE, text=True) as watcher:
             assert watcher.stdout is not None
             watcher.stdout.readline()  # it looks from now on
-            with self._workers(setup):
-                answer = watcher.stdout.read()
-        looks: list[tuple[float, int]] = json.loads(answer)
+            with self._workers(setup) as log:
+                looks: list[tuple[float, int]] = json.loads(watcher.stdout.read())
+                if looks[-1][1] >= looks[0][1]:
+                    raise RuntimeError(f"its workers did nothing: {log.read_text(errors='replace')[-2000:]}")
         return looks
 
     @contextmanager
-    def _workers(self, setup: Setup) -> Iterator[None]:
+    def _workers(self, setup: Setup) -> Iterator[Path]:
         with tempfile.TemporaryDirectory() as folder, (Path(folder) / "log").open("wb") as log:
             started = [self._start(command, Path(folder), log) for command in setup.workers]
             try:
-                yield
+                yield Path(folder) / "log"
             finally:
                 for process in started:
                     process.send_signal(signal.SIGTERM)

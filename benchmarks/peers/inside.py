@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 from collections.abc import Callable
@@ -12,6 +11,8 @@ from typing import Any
 
 LOOK_EVERY = 0.1
 """Seconds between two looks at what remains."""
+BOOT_PATIENCE = 60.0
+"""Seconds for the workers to begin."""
 
 
 def main() -> None:
@@ -19,7 +20,6 @@ def main() -> None:
     name, what, number = sys.argv[1:4]
     module = import_module(f"benchmarks.peers.{name}")
     if module.PEER.settings:
-        os.environ["DJANGO_SETTINGS_MODULE"] = "benchmarks.peers.settings"
         import django
 
         django.setup()
@@ -46,15 +46,18 @@ def fill(module: Any, count: float) -> int:
 
 
 def watch(module: Any, seconds: float) -> list[tuple[float, int]]:
-    """Look at what remains until nothing does, or for so long; return each look's time and count."""
+    """Look at what remains until nothing does, or for so long since it first became less; return time and count."""
     look = remaining(module)
-    look()
+    most = look()
     print("watching", flush=True)
-    begun, seen = time.perf_counter(), []
-    while not seen or (seen[-1][1] and seen[-1][0] < seconds):
-        count = look()
-        seen.append((time.perf_counter() - begun, count))
+    begun = time.perf_counter()
+    seen = [(0.0, most)]
+    ends_at = BOOT_PATIENCE
+    while seen[-1][1] and seen[-1][0] < ends_at:
         time.sleep(LOOK_EVERY)
+        seen.append((time.perf_counter() - begun, look()))
+        if ends_at == BOOT_PATIENCE and seen[-1][1] < most:
+            ends_at = seen[-1][0] + seconds
     return seen
 
 

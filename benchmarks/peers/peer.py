@@ -15,7 +15,7 @@ Command = tuple[str, ...]
 
 def manage(*arguments: str) -> Command:
     """Return a command of the Django project that all Django peers share."""
-    return ("-m", "django", *arguments, "--settings", "benchmarks.peers.settings")
+    return ("-m", "django", *arguments)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 from benchmarks.peers.peer import Peer, Setup
 
 PAYLOAD = b'[["' + b"x" * 115 + b'", 12345], {"flag": true}]'
-RUN = ("-m", "pgqueuer", "run", "benchmarks.peers.pgqueuer:consumer", "--log-level", "WARNING")
+RUN = ("-m", "pgqueuer", "run", "benchmarks.peers.pgqueuer:consumer")
 
 PEER = Peer(
     package="pgqueuer",

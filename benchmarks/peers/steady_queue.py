@@ -23,8 +23,8 @@ PEER = Peer(
         ),
     ),
     remaining=(
-        "SELECT (SELECT count(*) FROM steady_queue_ready_executions) "
-        "+ (SELECT count(*) FROM steady_queue_claimed_executions)"
+        "SELECT (SELECT count(*) FROM steady_queue_readyexecution) "
+        "+ (SELECT count(*) FROM steady_queue_claimedexecution)"
     ),
 )
 
