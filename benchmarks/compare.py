@@ -8,13 +8,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from datetime import UTC, datetime
+from pathlib import Path
 
 from benchmarks.peers import NAMES
 from benchmarks.peers.environment import Environment
 from benchmarks.peers.peer import Peer, Setup
 from benchmarks.repeats import Figure, spread
-from benchmarks.report import shown, table
+from benchmarks.report import shown, table, today, write_into
 
 RAMP = 0.03
 """Part of the tasks at the beginning that is not measured: workers that begin one after the other."""
@@ -27,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--scale", type=float, default=1.0, metavar="F", help="share of each one's tasks (default 1)")
     parser.add_argument("--seconds", type=float, default=30.0, metavar="S", help="longest look at a drain (default 30)")
     parser.add_argument("--enqueue-seconds", type=float, default=3.0, metavar="S", help="enqueue that long (default 3)")
+    parser.add_argument("--page", type=Path, help="write the table into this page, where it marks the place")
     parser.add_argument("--python", help="for the environments; several peers need 3.12 (default: the newest here)")
 
 
@@ -46,7 +47,10 @@ def main(options: argparse.Namespace) -> int:
                     continue
                 print(f"{name}, {setup.name}: {figures}", flush=True)
                 seen.setdefault((name, setup.name), []).append(figures)
-    print(report(environments, seen))
+    table_shown = report(environments, seen)
+    print(table_shown)
+    if options.page:
+        write_into(options.page, "compare", f"{today()}, {os.cpu_count()} cores.\n\n{table_shown}")
     if options.output:
         options.output.mkdir(parents=True, exist_ok=True)
         (options.output / "compare.json").write_text(as_json(environments, seen))
@@ -92,5 +96,6 @@ def as_json(environments: dict[str, Environment], seen: dict[tuple[str, str], li
     """Return every single figure, with the versions."""
     runs = [{"queue": name, "setup": setup, "runs": found} for (name, setup), found in seen.items()]
     versions = {name: environment.versions for name, environment in environments.items()}
-    now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    return json.dumps({"date": now, "cores": os.cpu_count(), "versions": versions, "measured": runs}, indent=1) + "\n"
+    return (
+        json.dumps({"date": today(), "cores": os.cpu_count(), "versions": versions, "measured": runs}, indent=1) + "\n"
+    )

@@ -7,6 +7,7 @@ import os
 import platform
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import django
@@ -34,8 +35,13 @@ def surroundings() -> dict[str, Any]:
         "django": django.get_version(),
         "cores": os.cpu_count(),
         "load_1m": round(os.getloadavg()[0], 2),
-        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "date": today(),
     }
+
+
+def today() -> str:
+    """Return when this is, for a table's caption."""
+    return datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def as_markdown(scenario: str, database: str, measured: Measured) -> str:
@@ -66,3 +72,12 @@ def number(value: float) -> str:
     if value == round(value) or abs(value) >= 1000:
         return f"{value:,.0f}"
     return f"{value:,.1f}" if abs(value) >= 10 else f"{value:,.3g}"
+
+
+def write_into(page: Path, mark: str, text: str) -> None:
+    """Replace what stands in the page between `<!-- mark -->` and `<!-- /mark -->`. Raises ValueError without these."""
+    before, begin, rest = page.read_text().partition(f"<!-- {mark} -->")
+    _, end, after = rest.partition(f"<!-- /{mark} -->")
+    if not end:
+        raise ValueError(f"{page} has no place for {mark}: write <!-- {mark} --><!-- /{mark} --> there")
+    page.write_text(f"{before}{begin}\n{text}\n{end}{after}")
