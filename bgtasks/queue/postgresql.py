@@ -49,8 +49,8 @@ taken AS (
 """
 # The head of each queue, merged. Only what is taken gets locked: whoever looks at the same time finds the rest.
 # The rows seen are locked one after the other, by id: a join, or `status = 1` as the partial index has it, let old
-# statistics choose a scan of all ready rows (7 ms of 12,000). The inner limit is hidden: if the planner knew it, it might
-# find a sort of all the rows it expects in a piece no dearer than reading that many in order.
+# statistics choose a scan of all ready rows (7 ms of 12,000). The inner limit is hidden: knowing it, the planner
+# might find a sort of all the rows it expects in a piece no dearer than reading that many in order.
 CHOSEN = """
 seen AS MATERIALIZED (
     SELECT head.* FROM ({queues}) AS served CROSS JOIN LATERAL (

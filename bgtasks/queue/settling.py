@@ -21,7 +21,7 @@ from bgtasks.queue.types import NOTHING_TO_WRITE, Outcome, Result, Turn
 GUARD = "id = %(id)s AND claim = %(token)s AND status = 2"
 # `due_at` comes first: MySQL evaluates SET from left to right.
 RETRY = f"""
-UPDATE bgtasks_task SET due_at = COALESCE(due_at, run_at), run_at = {{run_at}}, status = %(status)s,
+UPDATE bgtasks_task {{by_id}} SET due_at = COALESCE(due_at, run_at), run_at = {{run_at}}, status = %(status)s,
     last_error = %(error)s, crashes = crashes + %(crash)s, {FREE}
 WHERE {GUARD} AND cancel_requested_at IS NULL
 """
@@ -96,9 +96,10 @@ def retry_one(  # noqa: PLR0913, all of it is one statement's parameters
     """Let a claimed task run again after `delay` seconds; one that somebody wants cancelled ends instead."""
     parameters = {"id": held[0], "token": held[1], "error": storable(error), "crash": crash}
     if delay > 0:
-        sql, parameters = RETRY.format(run_at=db.after("delay")), {**parameters, "status": 0, "delay": delay}
+        run_at, parameters = db.after("delay"), {**parameters, "status": 0, "delay": delay}
     else:
-        sql, parameters = RETRY.format(run_at=db.now), {**parameters, "status": 1}
+        run_at, parameters = db.now, {**parameters, "status": 1}
+    sql = RETRY.format(by_id=db.by_id, run_at=run_at)
     if db.execute(cursor, sql, **parameters).rowcount:
         settled.ids.add(held[0])
         wake_for(db, delay)

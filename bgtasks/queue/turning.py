@@ -12,7 +12,8 @@ from bgtasks.queue.doubts import Doubts
 from bgtasks.queue.engine import Ended, Engine, Row
 from bgtasks.queue.engines import engine
 from bgtasks.queue.rows import claim_of, in_claim_order, new_token
-from bgtasks.queue.settling import ENDINGS, Settled, lost_of, settle_all
+from bgtasks.queue.settled import Settled
+from bgtasks.queue.settling import ENDINGS, lost_of, settle_all
 from bgtasks.queue.types import Claim, Holder, Outcome, Result, Turn
 from bgtasks.queue.watermark import Place
 

@@ -1,7 +1,7 @@
 """How far a worker's full batches have come: where the next claim may begin to look, for a second at most.
 
-What was claimed leaves its entry in the queue's index until the database may clean up, and while somebody's old snapshot
-is open it may not: each claim would step over everything ever claimed. Correctness never depends on this.
+What was claimed leaves its entry in the queue's index until the database may clean up, and while somebody's old
+snapshot is open it may not: each claim would step over everything ever claimed. Correctness never depends on this.
 """
 
 from __future__ import annotations

@@ -14,6 +14,8 @@ from tests.contract.making import claim, enqueued, holder, success
 from tests.settings import VENDOR
 
 # BEGIN and COMMIT are not among them but where Django sends BEGIN as a statement of its own (SQLite).
+BY = holder(77)
+"""Nobody else's: no backlog, and no doubt, is left of an earlier test."""
 NOTHING_THERE = {"postgres": 1, "mariadb": 2, "sqlite": 2}
 CLAIMED = {"postgres": 1, "mariadb": 4, "sqlite": 2}
 SETTLED_AND_CLAIMED = {"postgres": 1, "mariadb": 7, "sqlite": 4}
@@ -21,7 +23,7 @@ SETTLED_AND_CLAIMED = {"postgres": 1, "mariadb": 7, "sqlite": 4}
 
 @pytest.fixture(autouse=True)
 def _no_backlog_before() -> None:
-    watermark.of(holder().name).forget()
+    watermark.of(BY.name).forget()
 
 
 def statements_of(action: Callable[[], Any]) -> list[str]:
@@ -39,10 +41,10 @@ def statements_of(action: Callable[[], Any]) -> list[str]:
 
 @pytest.mark.parametrize("want", [1, 50, 200])
 def test_a_turn_that_finds_nothing(want: int) -> None:
-    claims.turn([], 1, holder())
+    claims.turn([], 1, BY)
     enqueued(run_at=None)
-    claims.turn([success(one) for one in claim(1)], 0, holder())
-    seen = statements_of(lambda: claims.turn([], want, holder()))
+    claims.turn([success(one) for one in claim(1, BY)], 0, BY)
+    seen = statements_of(lambda: claims.turn([], want, BY))
     assert len(seen) == NOTHING_THERE[VENDOR], "\n".join(seen)
 
 
@@ -51,10 +53,10 @@ def test_a_batch_costs_as_many_statements_as_two_tasks(size: int) -> None:
     for number in range(2 * size + 10):
         enqueued("tests.one", number)
     claimed: list[Claim] = []
-    seen = statements_of(lambda: claimed.extend(claim(size)))
+    seen = statements_of(lambda: claimed.extend(claim(size, BY)))
     assert len(seen) == CLAIMED[VENDOR], "\n".join(seen)
     outcomes = [success(one) for one in claimed]
-    seen = statements_of(lambda: claims.turn(outcomes, size, holder()))
+    seen = statements_of(lambda: claims.turn(outcomes, size, BY))
     assert len(outcomes) == size
     assert len(seen) == SETTLED_AND_CLAIMED[VENDOR], "\n".join(seen)
 
@@ -62,8 +64,8 @@ def test_a_batch_costs_as_many_statements_as_two_tasks(size: int) -> None:
 def test_one_slow_task_after_the_other() -> None:
     for number in range(3):
         enqueued("tests.one", number)
-    outcomes = [success(one) for one in claim(1)]
-    seen = statements_of(lambda: claims.turn(outcomes, 1, holder()))
+    outcomes = [success(one) for one in claim(1, BY)]
+    seen = statements_of(lambda: claims.turn(outcomes, 1, BY))
     assert len(seen) <= SETTLED_AND_CLAIMED[VENDOR], "\n".join(seen)
 
 
