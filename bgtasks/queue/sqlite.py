@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.utils import timezone
 
-from bgtasks.queue.engine import Ended, Engine, Row, with_zone
+from bgtasks.queue.engine import Ended, Engine, Row, in_utc, with_zone
 from bgtasks.queue.inserts import sqlite as inserts
 from bgtasks.queue.request import Call, Stored
 from bgtasks.queue.rows import LIVE, SHARED, names, taken_along
@@ -64,6 +64,10 @@ class SQLite(Engine):
 
     def clock(self) -> dict[str, Any]:
         return {"now": self.to_database(timezone.now())}
+
+    @property
+    def row_time(self) -> Callable[[Any], datetime]:
+        return _in_utc if in_utc(self.connection) else self.to_python
 
     def to_python(self, value: Any) -> datetime:
         read = datetime.fromisoformat(value) if isinstance(value, str) else value
@@ -164,3 +168,7 @@ def immediate(connection: Any) -> Iterator[None]:
         yield
     finally:
         connection.transaction_mode = mode
+
+
+def _in_utc(value: datetime) -> datetime:
+    return value.replace(tzinfo=UTC)

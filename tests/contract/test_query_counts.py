@@ -13,9 +13,9 @@ from bgtasks.queue.types import Claim
 from tests.contract.making import claim, enqueued, holder, success
 from tests.settings import VENDOR
 
-# BEGIN and COMMIT are not among them but where Django sends BEGIN as a statement of its own (SQLite).
 BY = holder(77)
 """Nobody else's: no backlog, and no doubt, is left of an earlier test."""
+# BEGIN and COMMIT are not among them but where Django sends BEGIN as a statement of its own (SQLite).
 NOTHING_THERE = {"postgres": 1, "mariadb": 2, "sqlite": 2}
 CLAIMED = {"postgres": 1, "mariadb": 4, "sqlite": 2}
 SETTLED_AND_CLAIMED = {"postgres": 1, "mariadb": 7, "sqlite": 4}
