@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from benchmarks.peers.peer import Peer, Setup
 
 PAYLOAD = b'[["' + b"x" * 115 + b'", 12345], {"flag": true}]'
-RUN = ("-m", "pgqueuer", "run", "benchmarks.peers.pgqueuer:consumer")
+RUN = ("-m", "benchmarks.peers.pgqueuer")
 
 PEER = Peer(
     package="pgqueuer",
@@ -18,11 +19,11 @@ PEER = Peer(
     setups=(
         Setup(
             "batches of 100",
-            "4 × `pgq run --batch-size 100`, `pgq autovac` (its guide to performance tuning)",
-            ((*RUN, "--batch-size", "100"),) * 4,
+            "4 × `pgqueuer.run(…, batch_size=100)`, `pgq autovac` (its guides to programmatic runs and tuning)",
+            ((*RUN, "100"),) * 4,
             tasks=100_000,
         ),
-        Setup("default", "4 × `pgq run`, `pgq autovac`", (RUN,) * 4, tasks=50_000),
+        Setup("default", "4 × `pgqueuer.run(…)`, `pgq autovac`", ((*RUN, "10"),) * 4, tasks=50_000),
     ),
     remaining="SELECT count(*) FROM pgqueuer WHERE status IN ('queued', 'picked')",
 )
@@ -89,3 +90,15 @@ def fill(count: int) -> None:
     for first in range(0, count, 1000):
         size = min(1000, count - first)
         producer.loop.run(producer.queries.enqueue(["nothing"] * size, [PAYLOAD] * size, [0] * size))
+
+
+def work(batch_size: int) -> None:
+    """Run a worker, as `pgq run` does: that command fails in 1.6.0 with a current typer."""
+    import pgqueuer
+    import uvloop
+
+    uvloop.run(pgqueuer.run(consumer, batch_size=batch_size))
+
+
+if __name__ == "__main__":
+    work(int(sys.argv[1]))
