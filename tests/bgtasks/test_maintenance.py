@@ -36,7 +36,8 @@ def register(name=NAME, **changes):
     """Write a worker's row: of this process, unless changed."""
     me = this_process()
     facts = {"pid": me.pid, "start_ticks": me.start_ticks, "host": me.host, **changes}
-    return claims.register(WorkerProcess(name=name, boot_id=me.boot_id, pid_namespace=me.pid_namespace, **facts))
+    claims.register(WorkerProcess(name=name, boot_id=me.boot_id, pid_namespace=me.pid_namespace, **facts))
+    return WorkerProcess.objects.get(name=name)
 
 
 @pytest.fixture
