@@ -142,7 +142,7 @@ class Engine(ABC):
         """Wait for this host's other writers where one at a time can write, around a write outside of `transaction`."""
         return nullcontext()
 
-    def reserve(self) -> None:
+    def reserve(self) -> None:  # noqa: B027 - only SQLite has something to do
         """Let the caller's transaction get what it needs for writing before it reads, where that matters."""
 
     def execute(self, cursor: Any, sql: str, **parameters: Any) -> Any:

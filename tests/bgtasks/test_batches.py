@@ -1,4 +1,4 @@
-"""Batches in the worker's loop: how many it claims, when it writes, what it gives back. A real database, one process."""
+"""Batches in the worker's loop: how many it claims, when it writes, what it gives back; on a real database."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_batches_of_fast_tasks_grow_and_are_settled_together():
 def test_the_pace_is_that_of_the_tasks():
     pace = Pace()
     assert pace.want() == 1
-    for turns in range(12):
+    for _ in range(12):
         pace.note(claim_for("fast"), 0.0002)
         pace.claimed(pace.want())
     assert pace.want() == MOST
@@ -138,7 +138,7 @@ def test_nothing_waits_behind_a_task_that_may_be_slow():
 
 
 def test_a_task_that_crashed_a_worker_runs_alone():
-    first, suspect, last = enqueue(3)
+    first, suspect, _ = enqueue(3)
     Task.objects.filter(id=suspect).update(crashes=1)
     held = {}
 
