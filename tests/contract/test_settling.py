@@ -127,7 +127,8 @@ def test_an_ending_settled_twice_is_written_once(ending: str) -> None:
     enqueued()
     outcome = ENDINGS[ending](claim_one())
     assert settle(outcome) == []
-    assert settle(outcome) == [outcome]
+    # A success that stands in the history under this worker's name may be maintenance's doing: it is not lost.
+    assert settle(outcome) == ([] if ending == "success" else [outcome])
     assert Task.objects.count() + CompletedTask.objects.count() == 1
 
 
