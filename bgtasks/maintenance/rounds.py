@@ -52,6 +52,9 @@ class Duty:
 class Maintenance:
     """The duties of one host, or of one stand-alone worker."""
 
+    is_due_expected = False
+    """Something is due by the time of the next look: then it is made ready first, and looked for afterwards."""
+
     def __init__(
         self,
         holders: Callable[[], Sequence[str]],
@@ -114,7 +117,9 @@ class Maintenance:
 
     def expect(self, seconds: float) -> None:
         """Look for due tasks in so many seconds at the latest: somebody has scheduled one."""
-        self.staging.due_at = min(self.staging.due_at, time.monotonic() + seconds)
+        due_at = time.monotonic() + seconds
+        if due_at < self.staging.due_at:
+            self.staging.due_at, self.is_due_expected = due_at, True
 
     def report_death(self, death: Death) -> None:
         """Remember a worker confirmed dead, to be accounted for in the next round, or in the first that succeeds."""
@@ -170,10 +175,13 @@ class Maintenance:
 
     def stage(self, report: Report) -> float | None:
         """Make due tasks ready, and come back when the next one is due."""
-        seconds, report.found_ready = claims.look()
+        seconds = 0.0 if self.is_due_expected else None
+        if not self.is_due_expected:
+            seconds, report.found_ready = claims.look()
         if seconds is not None and seconds <= 0:
             report.staged = claims.stage()
             seconds, report.found_ready = claims.look()
+        self.is_due_expected = seconds is not None and seconds < self.staging.interval
         if report.found_ready:
             self.sampling.due_at = 0.0
         if seconds is None:

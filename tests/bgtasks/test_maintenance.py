@@ -353,3 +353,18 @@ def test_figures_are_sampled_where_somebody_wants_them():
     assert maintenance.run_due(now).queues == figures
     assert maintenance.run_due(now + 1).queues is None
     assert maintenance.run_due(now + 5).queues == figures
+
+
+def test_who_hears_of_a_nearer_task_looks_earlier_and_never_later():
+    maintenance = make(poll_interval=1000)
+    maintenance.run_due()
+    maintenance.expect(3.0)
+    assert 2.0 < maintenance.seconds_until_next() <= 3.0
+    maintenance.expect(60.0)
+    assert maintenance.seconds_until_next() <= 3.0
+
+
+def test_it_says_what_is_ready_for_those_whom_nobody_woke():
+    assert not make().run_due().found_ready
+    ping.enqueue(1)
+    assert make().run_due().found_ready
