@@ -92,7 +92,9 @@ def server_version() -> str:
     from django.db import connection
 
     with connection.cursor() as cursor:
-        cursor.execute({"sqlite": "SELECT sqlite_version()"}.get(connection.vendor, "SELECT version()"))
+        cursor.execute("SELECT 'SQLite ' || sqlite_version()" if connection.vendor == "sqlite" else "SELECT version()")
         version = str(cursor.fetchone()[0])
-    shown = {"sqlite": f"SQLite {version}", "postgresql": " ".join(version.split()[:2])}
-    return shown.get(connection.vendor, version)
+    if connection.vendor == "postgresql":
+        return " ".join(version.split()[:2])
+    number, _, rest = version.partition("-")
+    return version if connection.vendor == "sqlite" else f"{'MariaDB' if 'MariaDB' in rest else 'MySQL'} {number}"
