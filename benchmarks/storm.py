@@ -54,9 +54,14 @@ def run(options: argparse.Namespace) -> dict[str, float]:
         begun = time.monotonic()
         kills = kill_until_drained(daemon, options, random.Random(options.seed))
         elapsed = time.monotonic() - begun
-        figures = counted(daemon.begun(), kills, options.tasks)
+        figures = counted(daemon.begun(), history(), kills, options.tasks)
     died = Counter(kill.kind for kill in kills)
-    return {**figures, "seconds": round(elapsed, 1), **{f"{kind}_kills": died[kind] for kind in KINDS}}
+    return {
+        **figures,
+        "not_successful": unsuccessful(),
+        "seconds": round(elapsed, 1),
+        **{f"{kind}_kills": died[kind] for kind in KINDS},
+    }
 
 
 def fill(count: int) -> None:
@@ -115,9 +120,10 @@ def reap_orphans() -> None:
             os.waitpid(pid, os.WNOHANG)
 
 
-def counted(ledger: dict[int, list[float]], kills: list[Kill], tasks: int) -> dict[str, float]:
-    """Hold the ledger against the history."""
-    ended = history()
+def counted(
+    ledger: dict[int, list[float]], ended: dict[int, list[float]], kills: list[Kill], tasks: int
+) -> dict[str, float]:
+    """Hold the ledger against the history, both as times by number."""
     both = ledger.keys() & ended
     twice = {number: times for number, times in ledger.items() if len(times) > 1}
     supervisor_kills = [kill.at for kill in kills if kill.kind == "supervisor"]
@@ -125,7 +131,6 @@ def counted(ledger: dict[int, list[float]], kills: list[Kill], tasks: int) -> di
         "tasks": tasks,
         "lost": sum(number not in ledger or number not in ended for number in range(tasks)),
         "completed_twice": sum(len(times) > 1 for times in ended.values()),
-        "not_successful": unsuccessful(),
         "run_after_completion": sum(ledger[number][-1] > min(ended[number]) + CLOCK for number in both),
         "bodies_run_twice": len(twice),
         "twice_without_supervisor_kill": sum(
