@@ -76,7 +76,7 @@ def _redis() -> Any:
 def clear() -> None:
     """Remove what Celery has put into this Redis database."""
     redis = _redis()
-    redis.delete(QUEUE, "unacked", "unacked_index", "unacked_mutex", *redis.keys("_kombu.binding.*"))
+    redis.delete(QUEUE, "unacked", "unacked_index", "unacked_mutex", *redis.keys("_kombu.*"))
 
 
 if __name__ == "__main__":
