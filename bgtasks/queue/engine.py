@@ -181,7 +181,7 @@ class Engine(ABC):
         """Move claimed rows to the history; return (id, repeat) of those whose claim still stood."""
 
     def at_once(self, ended: Sequence[Ended], want: int, holder: Holder, token: int) -> AtOnce | None:
-        """Finish what does not repeat and claim, in one statement outside of any transaction.
+        """Finish what does not repeat and claim up to `want`, in one statement outside of any transaction.
 
         None: this database needs several, and so a transaction.
         """

@@ -95,10 +95,12 @@ ended AS (
     RETURNING id, "repeat")
 """
 FINISH = f'WITH {MOVED.format(only="")} SELECT id, "repeat" FROM moved'
+WHAT_DOES_NOT_REPEAT = MOVED.format(only='AND task."repeat" <= 0')
+FINISH_AT_ONCE = f"WITH {WHAT_DOES_NOT_REPEAT} SELECT id FROM moved"
 # The ids stand in every row of the answer: they are sent only if some are missing.
 # Settling and claiming touch different rows, so one statement does both: one round trip instead of four.
 AT_ONCE = f"""
-WITH {MOVED.format(only='AND task."repeat" <= 0')}, {CHOSEN}, {TAKEN}
+WITH {WHAT_DOES_NOT_REPEAT}, {CHOSEN}, {TAKEN}
 SELECT CASE WHEN (SELECT count(*) FROM moved) < %(given)s THEN (SELECT array_agg(id) FROM moved) END,
     (SELECT count(*) FROM moved), (SELECT count(*) FROM seen), taken.*
 FROM (SELECT 1) AS always LEFT JOIN taken ON true
@@ -151,6 +153,8 @@ class PostgreSQL(Engine):
         return finished
 
     def at_once(self, ended: Sequence[Ended], want: int, holder: Holder, token: int) -> AtOnce:
+        if not want:
+            return self._finish_at_once(ended)
         clauses, parameters = _claiming(want, holder, token, looked_at(want), self.pieces)
         with self.connection.cursor() as cursor:
             cursor.execute(AT_ONCE.format(**clauses, lock_seen=""), {**parameters, **_ending(ended)})
@@ -160,6 +164,11 @@ class PostgreSQL(Engine):
         taken = [row[3:] for row in rows if row[3] is not None]
         may_be_more = bool(self.pieces) or seen >= parameters["look"]
         return AtOnce(finished, taken, len(taken) < want and may_be_more)
+
+    def _finish_at_once(self, ended: Sequence[Ended]) -> AtOnce:
+        with self.connection.cursor() as cursor:
+            cursor.execute(FINISH_AT_ONCE, _ending(ended))
+            return AtOnce({task_id for (task_id,) in cursor.fetchall()}, [], may_be_more=False)
 
 
 def _claiming(
