@@ -94,6 +94,12 @@ class Situation:
         self.say(child, text, event, logging.WARNING)
 
     def tell_workers(self) -> None:
-        """Tell maintenance who lives: their claims are renewed."""
+        """Tell maintenance who lives: their claims are renewed.
+
+        Not before it has booted, and been told of the dead: who is neither alive nor dead there is buried, and what
+        stood in its ring would run again.
+        """
+        if not self.maintenance.is_ready:
+            return
         names = [child.worker for child in self.slots.children() if child.is_alive]
         self.maintenance.send("workers", names=names)

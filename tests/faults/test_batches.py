@@ -63,6 +63,29 @@ def test_f76_a_worker_killed_in_the_middle_of_a_batch_loses_and_repeats_nothing(
     daemon.assert_converged()
 
 
+def test_f76_f77_a_batch_is_accounted_for_by_the_next_maintenance_if_that_died_as_well(make_daemon):
+    daemon = make_daemon(workers=2).start()
+    for attempt in range(1, 6):
+        number = stopped_in_a_batch(daemon, 1000 * attempt, 303)
+        victim = next(entry["pid"] for entry in daemon.ledger("ran") if entry["number"] == number)
+        before = daemon.status()["maintenance"]["pid"]
+        os.kill(before, signal.SIGKILL)
+        os.kill(victim, signal.SIGKILL)  # while nobody is there to be told of it
+        wait_until(lambda before=before: daemon.status()["maintenance"]["pid"] not in (before, None), PATIENCE, "another")
+        # The next one hears of the living now, as they change, but of the dead when it has booted.
+        os.kill(next(pid for pid in daemon.worker_pids() if pid != victim), signal.SIGKILL)
+        obstacle(daemon, number).unlink()
+        wait_until(lambda: not Task.objects.exists(), PATIENCE, "everything run")
+        assert max(count for each, count in runs(daemon).items() if each % 1000 != 303) <= 2
+        assert sum(count > 1 for each, count in runs(daemon).items() if each % 1000 != 303) <= attempt, daemon.log
+        wait_until(lambda: daemon.is_ready, PATIENCE, "ready again")
+        if daemon.log_lines(r"reason=.* finished=\d+"):
+            break
+    else:
+        pytest.fail(f"nothing was ever found in the ring; log:\n{daemon.log}")
+    daemon.assert_converged()
+
+
 def test_what_waits_behind_a_task_that_turns_out_slow_is_given_to_others_untouched(make_daemon):
     daemon = make_daemon(workers=2).start()
     for attempt in range(1, 6):
