@@ -110,16 +110,20 @@ def wake(situation: Situation, queues: Iterable[str], but: Child | None = None) 
 
 
 def _wake_one(children: list[Child], situation: Situation) -> None:
-    """Wake an idle worker, or one about to look; nobody if one was woken that has not yet begun to look."""
+    """Wake an idle worker, or one about to look; nobody if one was woken that has not yet begun to look.
+
+    Whoever has not answered its last wake is the last choice: it may be stopped, or hang in a connection that is dead.
+    """
     now = situation.clock.now()
-    willing: list[tuple[bool, Child, int]] = []
+    willing: list[tuple[tuple[bool, bool], Child, int]] = []
     for child in children:
         record = child.page.read()
         if record.state is WorkState.BUSY:
             continue  # it looks when its task is over
-        if child.woken == record.counter and now - child.woken_at < PATIENCE:
+        is_silent = child.woken == record.counter
+        if is_silent and now - child.woken_at < PATIENCE:
             return
-        willing.append((record.state is not WorkState.IDLE, child, record.counter))
+        willing.append(((is_silent, record.state is not WorkState.IDLE), child, record.counter))
     for _, child, counter in sorted(willing, key=lambda each: each[0]):
         if child.channel.send("wake"):
             child.woken, child.woken_at = counter, now

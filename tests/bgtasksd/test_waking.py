@@ -89,6 +89,25 @@ def test_another_is_woken_if_the_first_does_not_begin_to_look(make, monkeypatch)
     assert workers.woken() == [2]
 
 
+def test_who_does_not_answer_is_the_last_choice(make):
+    workers = make()
+    first = workers.situation.slots.all[0].child
+    waking.wake(workers.situation, [""])
+    assert workers.woken() == [1]
+    for counter in (2, 3):
+        first.woken_at -= waking.PATIENCE
+        waking.wake(workers.situation, [""])
+        assert workers.woken() == [2]
+        workers.be(2, WorkState.IDLE, counter)
+    workers.be(2, WorkState.BUSY, 4)
+    workers.be(3, WorkState.FINISHING, 2)
+    waking.wake(workers.situation, [""])
+    assert workers.woken() == [3]
+    workers.be(3, WorkState.BUSY, 3)
+    waking.wake(workers.situation, [""])
+    assert workers.woken() == [1]
+
+
 def test_who_runs_a_task_is_left_alone_and_who_is_about_to_look_is_the_second_choice(make):
     workers = make()
     workers.be(1, WorkState.BUSY, 1)
