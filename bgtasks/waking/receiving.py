@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import socket
 from pathlib import Path
 
@@ -17,7 +18,10 @@ AT_ONCE = 64
 
 
 class OwnSocket:
-    """`wake-<pid>.sock`. Without a place for it nothing is heard, and polling has to do."""
+    """`wake-<pid>-<random>.sock`. Without a place for it nothing is heard, and polling has to do.
+
+    Random, as the number alone is not ours: in containers that share the directory others have the same.
+    """
 
     def __init__(self) -> None:
         self.socket: socket.socket | None = None
@@ -26,11 +30,10 @@ class OwnSocket:
         if place is not None:
             clear_left_over(place)
             with contextlib.suppress(OSError):
-                self._bind(place / f"{BEGINNING}-{os.getpid()}{ENDING}")
+                self._bind(place / f"{BEGINNING}-{os.getpid()}-{secrets.token_hex(4)}{ENDING}")
 
     def _bind(self, path: Path) -> None:
         made = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
-        path.unlink(missing_ok=True)  # of a process that had our number before
         mask = os.umask(0o117)  # 0660 from the first instant
         try:
             made.bind(str(path))

@@ -209,6 +209,17 @@ def test_a_socket_whose_owner_is_gone_is_passed_over(place, listener):
     assert sending.sender.addresses == (str(place / "wake.sock"),)
 
 
+def test_workers_of_one_number_are_all_told(place):
+    """As in containers that share the directory: there everybody is number 1."""
+    one, two = waking.OwnSocket(), waking.OwnSocket()
+    tasks.quick.enqueue(1)
+    assert [[notice.queue for notice in each.heard()] for each in (one, two)] == [["default"]] * 2
+    one.close()
+    assert list(place.iterdir()) == [two.path]
+    two.close()
+    assert not list(place.iterdir())
+
+
 def test_a_missing_directory_is_no_trouble(place):
     tasks.quick.enqueue(1)
     assert sending.sender.addresses == ()
