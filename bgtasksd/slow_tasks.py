@@ -12,19 +12,23 @@ PATIENCE = 1.0
 """Seconds; twice as long as a worker trusts what it has not started."""
 
 
+AGAIN = 5.0
+"""Seconds: the database may have been away, or a row locked, when it was named before."""
+
+
 class SlowTasks:
-    """Finds each of them once."""
+    """Finds each of them, and again every few seconds while it runs."""
 
     def __init__(self, pages: Sequence[Page]) -> None:
         self.pages = pages
-        self.seen: set[tuple[int, int]] = set()
-        """(worker id, sequence)"""
+        self.named: dict[tuple[int, int], float] = {}
+        """(worker id, sequence) → when it was named last, monotonic."""
 
     def found(self, workers: Iterable[str]) -> list[Slow] | None:
-        """Return the tasks of these workers that have run for long and were not returned before; None: all rest."""
+        """Return the tasks of these workers that have run for long and were not named lately; None: all rest."""
         names = {int(name.rsplit(":", 1)[1], 16): name for name in workers}
         now = time.monotonic()
-        slow, seen, is_any_busy = [], set(), False
+        slow, named, is_any_busy = [], {}, False
         for page in self.pages:
             record, finished = page.read(), page.finished()  # in this order: what is over by now is not given back
             name = names.get(page.worker_id)
@@ -33,9 +37,11 @@ class SlowTasks:
             is_any_busy = True
             if now - record.started_at < PATIENCE:
                 continue
-            seen.add((page.worker_id, record.sequence))
-            if (page.worker_id, record.sequence) not in self.seen:
+            key = (page.worker_id, record.sequence)
+            named[key] = self.named.get(key, float("-inf"))
+            if now - named[key] >= AGAIN:
+                named[key] = now
                 over = tuple((entry.task_id, entry.token, entry.duration) for entry in finished)
                 slow.append(Slow(name, (record.task_id, record.token), over))
-        self.seen = seen
+        self.named = named
         return slow if is_any_busy else None

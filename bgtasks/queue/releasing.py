@@ -18,9 +18,12 @@ from bgtasks.queue.verdicts import Held, Verdict, exception_of, verdict
 
 COLUMNS = "id, claim, attempts, crashes, max_attempts, locked_by, locked_at"
 HELD_BY = f"SELECT {COLUMNS} FROM bgtasks_task WHERE status = 2 AND locked_by = %(worker)s ORDER BY id"
+SILENT = """
+SELECT DISTINCT locked_by FROM bgtasks_task WHERE status = 2 AND locked_until < {now} AND locked_by NOT IN {own}
+LIMIT %(limit)s
+"""
 EXPIRED = f"""
-SELECT {COLUMNS} FROM bgtasks_task WHERE status = 2 AND locked_until < {{now}} AND locked_by NOT IN {{own}}
-ORDER BY id LIMIT %(limit)s
+SELECT {COLUMNS} FROM bgtasks_task WHERE status = 2 AND locked_by = %(worker)s AND locked_until < {{now}} ORDER BY id
 """
 ANY_EXPIRED = "SELECT 1 FROM bgtasks_task WHERE status = 2 AND locked_until < {now} LIMIT 1"
 CRASH = f"UPDATE bgtasks_task SET crashes = crashes + 1 WHERE {GUARD}"
@@ -34,7 +37,9 @@ def release(death: Death) -> Release:
     with db.transaction() as cursor:
         _finish_written_down(db, cursor, death.finished, released)
         rows = db.execute(cursor, HELD_BY + db.lock, worker=death.worker).fetchall()
-        _give_back(db, cursor, [row for row in rows if row[:2] != death.running], released, death.are_suspects)
+        _give_back(
+            db, cursor, [row for row in rows if row[:2] != death.running], released, are_suspects=death.are_suspects
+        )
         for row in rows:
             if row[:2] == death.running:
                 _judge(db, cursor, row, death.ending, death.reason, released)
@@ -43,21 +48,30 @@ def release(death: Death) -> Release:
 
 
 def reclaim(limit: int = 100, *, own: Collection[str] = ()) -> list[Release]:
-    """Take tasks whose lease has expired on the database's clock, but those of our `own` living workers.
+    """Take what up to `limit` workers hold whose lease has expired on the database's clock, but our `own` living ones.
 
     Whether this host may do so at all (its contact must have been continuous) is for the caller to know.
     """
     db = engine()
-    released: dict[str, Release] = {}
     workers, parameters = db.listed("own", sorted(own) or [""])
-    sql = EXPIRED.format(now=db.now, own=workers) + db.skip_locked
+    with db.connection.cursor() as cursor:
+        found = db.execute(cursor, SILENT.format(now=db.now, own=workers), limit=limit, **parameters).fetchall()
+    return [_reclaim_from(db, worker) for (worker,) in sorted(found)]
+
+
+def _reclaim_from(db: Engine, worker: str) -> Release:
+    """Take what a worker held: what it ran is charged, if that was all; of several, nobody knows which one it ran."""
+    released = Release(worker, [], [], [], [], [])
+    reason = f"worker {worker} has not been heard of for a whole lease"
     with db.transaction() as cursor:
-        for row in db.execute(cursor, sql, limit=limit, **parameters).fetchall():
-            worker = row[5]
-            outcome = released.setdefault(worker, Release(worker, [], [], [], [], []))
-            reason = f"worker {worker} has not been heard of for a whole lease"
-            _judge(db, cursor, row, Ending.CRASHED, reason, outcome)
-    return list(released.values())
+        held = len(db.execute(cursor, HELD_BY, worker=worker).fetchall())
+        rows = db.execute(cursor, EXPIRED.format(now=db.now) + db.skip_locked, worker=worker).fetchall()
+        if held > 1:
+            _give_back(db, cursor, rows, released, are_suspects=True)
+        else:
+            for row in rows:
+                _judge(db, cursor, row, Ending.CRASHED, reason, released)
+    return released
 
 
 def relieve(slow: Slow) -> Release:
@@ -115,7 +129,7 @@ def _end(db: Engine, cursor: Any, held: Held, decided: Verdict, released: Releas
 
 
 def _give_back(
-    db: Engine, cursor: Any, rows: Sequence[tuple[Any, ...]], released: Release, are_suspects: bool = False
+    db: Engine, cursor: Any, rows: Sequence[tuple[Any, ...]], released: Release, *, are_suspects: bool = False
 ) -> None:
     settled = Settled()
     give_back_held(db, cursor, [(row[0], row[1]) for row in rows], settled, crash=int(are_suspects))

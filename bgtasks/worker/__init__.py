@@ -2,5 +2,6 @@
 
 from bgtasks.worker.loop import Worker
 from bgtasks.worker.observer import Observer
+from bgtasks.worker.pace import Pace
 
-__all__ = ["Observer", "Worker"]
+__all__ = ["Observer", "Pace", "Worker"]

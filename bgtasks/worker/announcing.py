@@ -29,18 +29,19 @@ def announce_start(claim: Claim) -> None:
         signals.announce(signals.task_started, Task, task=task_of(claim))
 
 
-def announce_outcome(outcome: Outcome, turn: Turn) -> None:
-    """Tell how a run ended, in the heritage's order. A worker whose claim was lost tells nothing."""
+def announce_outcome(outcome: Outcome, turn: Turn) -> bool:
+    """Tell how a run ended, in the heritage's order; say whether anybody was told. A worker that lost it tells nothing."""
     if not _anybody_listens(outcome) or (outcome.result is Result.RELEASED and outcome.error is None):
-        return
+        return False
     result = result_in(turn, outcome)
     if result is Result.LOST:
-        return
+        return False
     try:
         _announce(outcome, result)
         _announce_repetition(turn.repeated.get(outcome.claim.task_id, outcome.repetition))
     except Error as error:  # the rows to be shown could not be read
         logger.warning("task=%s its signals were not sent: %s", outcome.claim.task_id, error)
+    return True
 
 
 def _anybody_listens(outcome: Outcome) -> bool:

@@ -26,8 +26,8 @@ class Unstarted:
         self._fresh = 0
         """The token of a renewal that was not confirmed."""
 
-    def __bool__(self) -> bool:
-        return bool(self.claims)
+    def __len__(self) -> int:
+        return len(self.claims)
 
     @property
     def are_certain(self) -> bool:
@@ -55,8 +55,10 @@ class Unstarted:
         self.claims = deque([first])
         return rest
 
-    def take_all(self) -> list[Claim]:
-        """Return all, which are not to be started."""
+    def take_all(self, holder: Holder) -> list[Claim]:
+        """Return all, which are not to be started. Raises what the database raises if their tokens are in doubt."""
+        if self._fresh:
+            self.make_certain(holder)
         rest, self.claims = list(self.claims), deque()
         return rest
 

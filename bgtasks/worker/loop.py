@@ -21,7 +21,7 @@ from bgtasks.worker.pace import Pace
 from bgtasks.worker.refusals import is_refusal, write_singly
 from bgtasks.worker.registration import knowing, process_of
 from bgtasks.worker.reporting import report_outcome
-from bgtasks.worker.resting import Resting, rest_connections
+from bgtasks.worker.resting import Resting, pause_after, rest_connections
 from bgtasks.worker.surroundings import Surroundings
 
 logger = logging.getLogger("bgtasks.worker")
@@ -33,7 +33,7 @@ SEQUENCES = itertools.count(1)
 class Worker:
     """Runs tasks until it is told to drain or has done enough."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0915 - what it is made of
         self,
         holder: Holder,
         *,
@@ -42,6 +42,7 @@ class Worker:
         wait: Callable[[float], object] = time.sleep,
         poll_interval: float = 5.0,
         sharers: int = 1,
+        pace: Pace | None = None,
     ) -> None:
         self.holder = holder
         self.limits = limits or Limits()
@@ -50,7 +51,7 @@ class Worker:
         """Sleeps at most that many seconds; returns early when woken, which is true, or signalled."""
         self.poll_interval = poll_interval
         self.resting = Resting(poll_interval, sharers)
-        self.pace = Pace()
+        self.pace = pace or Pace()
         self.unstarted = Unstarted()
         self.unwritten = Unwritten()
         self.sequence = 0
@@ -99,10 +100,8 @@ class Worker:
         self.observer.turned(want)
         try:
             self.register()
-            if self.unstarted and not self.unstarted.are_certain:
-                self.unstarted.make_certain(self.holder)
             if self.is_finished():
-                self.give_back(self.unstarted.take_all())
+                self.give_back(self.unstarted.take_all(self.holder))
             turn = claims.turn(self.unwritten.outcomes, want, self.holder)
         except Exception as error:  # noqa: BLE001 - whatever it is, outcomes are kept and the worker lives
             return self.turn_was_refused(error)
@@ -113,6 +112,19 @@ class Worker:
         self.conclude(settled, turn)
         if len(turn.claims) == want > 0:
             self.observer.more_ready()
+        return self.can_start()
+
+    def can_start(self) -> bool:
+        """Say whether there are claims to start that are ours beyond doubt. The start follows at once.
+
+        If a turn came between, a database that takes half a second for it would bring no task to its start.
+        """
+        try:
+            if self.unstarted and not self.unstarted.are_certain:
+                self.unstarted.make_certain(self.holder)
+        except Exception as error:  # noqa: BLE001 - the worker lives, and tries again
+            self.contact.failed(error)
+            return False
         return bool(self.unstarted)
 
     def want(self) -> int:
@@ -128,7 +140,8 @@ class Worker:
         self.observer.claimed(turn.claims)
         for outcome in settled:
             report_outcome(outcome, turn, self.holder.name)
-            announce_outcome(outcome, turn)
+            if announce_outcome(outcome, turn):
+                self.observer.idle()  # receivers take their time, and the loop moves
 
     def turn_was_refused(self, error: Exception) -> bool:
         """Wait for a database that is away. If it refuses what was to be written, write that one by one, and go on."""
@@ -146,14 +159,15 @@ class Worker:
         if written.error is not None:
             self.contact.failed(written.error)
             return False
-        return bool(self.unstarted) or self.turn()
+        return self.can_start() if self.unstarted else self.turn()
 
     def run_batch(self) -> None:
         """Run what was claimed, until it is time to write down what is over."""
         while self.unstarted and not self.is_finished():
             claim = self.unstarted.first
             is_alone = self.pace.wants_alone(claim)
-            if is_alone:
+            if is_alone and len(self.unstarted) > 1:
+                self.pace.be_modest()
                 self.give_back(self.unstarted.take_rest())
             if self.unwritten.are_due or (is_alone and self.unwritten) or not self.unstarted.are_certain:
                 return
@@ -202,14 +216,24 @@ class Worker:
         if not self.contact.failures and time.monotonic() - self.announced_at >= self.poll_interval:
             self.announced_at = time.monotonic()
             announce_the_dead()
+        if self.contact.failures:
+            self.wait_for_the_database()
+            return
         self.resting.worked(self.sequence)
-        for seconds in self.resting.pieces(self.resting.pause(self.contact.failures)):
+        for seconds in self.resting.pieces(self.resting.pause()):
             if self.is_finished():
                 return
             if self.wait(min(seconds, self.limits.remaining())):
                 self.resting.is_alert = True
                 return
             self.observer.idle()
+
+    def wait_for_the_database(self) -> None:
+        """Wait for the next try. New tasks do not shorten that: where others can connect, we may be one too many."""
+        until = time.monotonic() + pause_after(self.contact.failures)
+        while (left := until - time.monotonic()) > 0 and not (self.is_finished() and self.gives_up):
+            if not self.wait(min(left, self.limits.remaining())):
+                return
 
     def register(self) -> None:
         """Tell the others of this worker, once."""
@@ -239,4 +263,4 @@ class Worker:
                 return
             if self.contact.failures:
                 self.observer.idle()
-                self.wait(self.resting.pause(self.contact.failures))
+                self.wait_for_the_database()

@@ -16,7 +16,8 @@ WEIGHT = 1 / 8
 class Pace:
     """Averages of how long tasks take: of each name, and of whatever came lately."""
 
-    def __init__(self) -> None:
+    def __init__(self, moment: float = MOMENT, most: int = MOST) -> None:
+        self.moment, self.most = moment, most
         self._by_name: dict[str, float] = {}
         self._lately: float | None = None
         self._most = 1
@@ -32,11 +33,15 @@ class Pace:
         """Return how many tasks to claim next."""
         if self._lately is None:
             return 1
-        return max(1, min(self._most, int(MOMENT / max(self._lately, MOMENT / MOST))))
+        return max(1, min(self._most, int(self.moment / max(self._lately, self.moment / self.most))))
 
     def claimed(self, count: int) -> None:
         """Learn how many tasks a turn brought."""
-        self._most = min(MOST, 2 * max(1, count))
+        self._most = min(self.most, 2 * max(1, count))
+
+    def be_modest(self) -> None:
+        """Begin with one again: most of a batch was claimed in vain."""
+        self._most = 1
 
     def wants_alone(self, claim: Claim) -> bool:
         """Say whether a task may hold up others: it is slow, nobody here knows it yet, or it crashed a worker."""

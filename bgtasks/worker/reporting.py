@@ -27,7 +27,8 @@ def report_outcome(outcome: Outcome, turn: Turn, worker: str) -> None:
     """Write the line of one run. A claim that was given back untouched is nothing to tell."""
     result = result_in(turn, outcome)
     level = LEVELS.get(result, logging.INFO)
-    if not logger.isEnabledFor(level) or (result is Result.RELEASED and outcome.error is None):
+    was_started = outcome.result is not Result.RELEASED or outcome.error is not None
+    if not logger.isEnabledFor(level) or not (was_started or result is Result.CANCELLED):
         return
     claim = outcome.claim
     if result in SUCCESSES and output.fold(logger, worker, claim.task_name, outcome.duration):

@@ -31,21 +31,22 @@ class Resting:
         if sequence != self._sequence:
             self._sequence, self.is_alert = sequence, True
 
-    def pause(self, failures: int) -> float:
+    def pause(self) -> float:
         """Return how long to wait, with jitter: workers that begin together shall not look together."""
-        if failures:
-            seconds = min(LONGEST_PAUSE, 0.1 * 2.0 ** min(failures - 1, 10))
-        elif self.is_alert:
+        if self.is_alert:
             self.is_alert = False
             return min(SECOND_LOOK, self.poll_interval)
-        else:
-            seconds = self.poll_interval * self.sharers
-        return seconds * random.uniform(0.8, 1.0)  # noqa: S311 - no secret
+        return self.poll_interval * self.sharers * random.uniform(0.8, 1.0)  # noqa: S311 - no secret
 
     def pieces(self, seconds: float) -> list[float]:
         """Return a wait in parts of at most the poll interval: whoever watches this loop shall see it move."""
         whole = int(seconds // self.poll_interval)
         return [self.poll_interval] * whole + [seconds - whole * self.poll_interval]
+
+
+def pause_after(failures: int) -> float:
+    """Return the seconds until the next try after so many failed ones, with jitter."""
+    return min(LONGEST_PAUSE, 0.1 * 2.0 ** min(failures - 1, 10)) * random.uniform(0.8, 1.0)  # noqa: S311 - no secret
 
 
 def rest_connections() -> None:

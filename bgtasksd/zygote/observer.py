@@ -61,11 +61,13 @@ class SlotObserver(Observer):
 
     def settled(self, outcomes: Sequence[Outcome]) -> None:
         """What was held is written down."""
-        over = self.in_ring.intersection(one.claim.task_id for one in outcomes)
+        ids = {one.claim.task_id for one in outcomes}
+        over = self.in_ring & ids
         if over:
             self.page.discard(len(over))
             self.in_ring -= over
-        self.idle()
+        if not self.record.has_task or self.record.task_id in ids:
+            self._write(WorkState.IDLE, (self.record.sequence, 0, 0, 0.0, 0.0), "")
 
     def more_ready(self) -> None:
         """Have the next idle worker woken; once when work begins, and the longer it goes on the more seldom."""
@@ -78,9 +80,14 @@ class SlotObserver(Observer):
             self.line.send("more")
 
     def idle(self) -> None:
-        """Nothing is held, and the loop moves."""
+        """The loop moves. What is over and not written down is still held."""
         self.counter += 1
-        self._write(WorkState.IDLE, (self.record.sequence, 0, 0, 0.0, 0.0), "")
+        record = self.record
+        if record.has_task:
+            task = (record.sequence, record.task_id, record.token, record.started_at, record.deadline)
+            self._write(record.state, task, record.task_name)
+        else:
+            self._write(WorkState.IDLE, (record.sequence, 0, 0, 0.0, 0.0), "")
 
     def turned(self, want: int) -> None:
         """The loop moves; the only place where a busy worker hears its supervisor."""

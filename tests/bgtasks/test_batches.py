@@ -298,3 +298,51 @@ def test_a_batch_in_doubt_is_renewed_again_after_the_database_was_away(monkeypat
     worker.run()
     assert worker.observer.started_ids == ids
     assert not Task.objects.exists()
+
+
+def test_a_database_that_takes_long_for_everything_still_brings_tasks_to_their_start(monkeypatch):
+    ids = enqueue(4)
+    worker = warmed_up(make_worker())
+    real = claims.turn
+
+    def slow_turn(*given):
+        time.sleep(0.6)
+        return real(*given)
+
+    monkeypatch.setattr(claims, "turn", slow_turn)
+    worker.run()
+    assert worker.observer.started_ids == ids
+    assert len(worker.observer.claimed_counts) < 10
+
+
+def test_after_claiming_in_vain_a_worker_begins_with_one_again():
+    ids = enqueue(60)
+    Task.objects.filter(id__in=ids[:30]).update(crashes=1)
+    worker = warmed_up(make_worker())
+    worker.run()
+    assert worker.observer.claimed_counts[0] == 60
+    assert max(worker.observer.claimed_counts[2:40]) <= 2, "each of these runs alone"
+    assert CompletedTask.objects.count() == 60
+
+
+def test_a_wake_does_not_shorten_the_wait_for_a_database_that_is_away(monkeypatch):
+    worker = make_worker()
+    began, waits = time.monotonic(), []
+
+    def woken(seconds):
+        waits.append(seconds)
+        time.sleep(0.01)
+        return True
+
+    def refuse(*given):
+        if len(turns) == 4:
+            worker.drain("enough")
+        turns.append(time.monotonic() - began)
+        raise OperationalError("no more connections")
+
+    turns = []
+    worker.wait = woken
+    monkeypatch.setattr(claims, "turn", refuse)
+    worker.run()
+    assert turns[3] > 0.08 + 0.16 + 0.32
+    assert len(waits) > len(turns)

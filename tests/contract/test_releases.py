@@ -187,12 +187,24 @@ def test_an_expired_lease_is_reclaimed_with_a_crash_charged() -> None:
 def test_own_living_workers_are_not_reclaimed_and_the_limit_holds() -> None:
     for number in range(4):
         enqueued(str(number))
-    claim(1, holder(1))
-    claim(3, holder(2))
+    for number in range(1, 5):
+        claim(1, holder(number))
     Task.objects.update(locked_until=ago(1))
-    assert claims.reclaim(10, own=[holder(1).name, holder(2).name]) == []
-    assert [len(one.retried) for one in claims.reclaim(2, own=[holder(1).name])] == [2]
+    assert claims.reclaim(10, own=[holder(number).name for number in range(1, 5)]) == []
+    assert [len(one.retried) for one in claims.reclaim(2, own=[holder(1).name])] == [1, 1]
     assert Task.objects.filter(status=Status.RUNNING).count() == 2
+
+
+def test_of_several_tasks_that_a_silent_worker_held_none_fails_for_it_and_each_will_run_alone() -> None:
+    tasks = [enqueued(str(number), max_attempts=1) for number in range(3)]
+    claim(3)
+    Task.objects.filter(id=tasks[0].id).update(locked_until=ago(1))
+    (released,) = claims.reclaim(10)
+    assert released.given_back == [tasks[0].id], "also if the lease of only one of them is over"
+    Task.objects.filter(status=Status.RUNNING).update(locked_until=ago(1))
+    (released,) = claims.reclaim(10)
+    assert released.given_back == [tasks[1].id, tasks[2].id]
+    assert {(row.status, row.attempts, row.crashes) for row in Task.objects.all()} == {(Status.READY, 0, 1)}
 
 
 def test_an_expired_lease_that_nobody_took_is_still_a_valid_claim() -> None:

@@ -26,7 +26,7 @@ from bgtasks.management.foreground.ears import Ears
 from bgtasks.queue import claims
 from bgtasks.queue.types import Claim, Holder, Outcome
 from bgtasks.waking import READY, SCHEDULED
-from bgtasks.worker import Observer, Worker
+from bgtasks.worker import Observer, Pace, Worker
 
 logger = logging.getLogger("bgtasks.worker")
 
@@ -36,6 +36,8 @@ IGNORED = (signal.SIGUSR1, signal.SIGUSR2)
 """A no-op handler, not SIG_IGN: that would be inherited by what tasks start."""
 
 
+MOMENT, MOST = 0.02, 20
+"""Seconds of work, and tasks, to claim at once: nobody gives back what waits here if a task turns out slow."""
 SHORTEST_POLL = 0.05
 """Seconds: `--sleep 0` is not meant to burn a processor."""
 
@@ -56,7 +58,7 @@ class Foreground(Observer):
         )
         self.worker = Worker(
             Holder(name, lease=lease, queues=queues),
-            limits=limits, observer=self, wait=self.wait, poll_interval=poll_interval,
+            limits=limits, observer=self, wait=self.wait, poll_interval=poll_interval, pace=Pace(MOMENT, MOST),
         )  # fmt: skip
         self.is_executing = False
         self.handlers_before: dict[int, Any] = {}
