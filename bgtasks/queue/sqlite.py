@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
@@ -48,6 +49,8 @@ FROM (VALUES {{ended}}) AS ended CROSS JOIN bgtasks_task AS task
     ON task.id = ended.column1 AND task.claim = ended.column2 AND task.status = 2
 RETURNING id, "repeat"
 """
+HELD_BY = "_bgtasks_turnstile_held_by"
+"""Attribute of a connection: the process that holds the turnstile by it. A fork copies this, but not the turn."""
 RESERVE = "DELETE FROM bgtasks_queue WHERE 1 = 0"
 FORGET = "DELETE FROM bgtasks_task WHERE id IN ({ids})"
 
@@ -99,11 +102,23 @@ class SQLite(Engine):
         """Wait for this host's other writers: SQLite's own waiting is a sleep loop that starves some.
 
         Never inside a transaction: its owner would wait here for a writer that waits for the owner's write lock.
+        Nor twice: what is called at the COMMIT, and enqueues, would wait for its own process.
         """
         name = str(self.connection.settings_dict["NAME"])
         if not self.is_between_transactions() or self.connection.is_in_memory_db():  # type: ignore[attr-defined]
             return nullcontext()
-        return locked(f"{name}.bgtasks-lock")
+        if getattr(self.connection, HELD_BY, None) == os.getpid():
+            return nullcontext()
+        return self._held(f"{name}.bgtasks-lock")
+
+    @contextmanager
+    def _held(self, lock_file: str) -> Iterator[None]:
+        with locked(lock_file):
+            setattr(self.connection, HELD_BY, os.getpid())
+            try:
+                yield
+            finally:
+                setattr(self.connection, HELD_BY, None)
 
     def insert(self, row: Row, run_at: datetime | None) -> Row | None:
         return inserts.insert(self, row, run_at)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -133,3 +135,56 @@ def test_in_a_transaction_nobody_waits_for_the_lock_file(queue_tables: None) -> 
     began = time.monotonic()
     with turnstile.locked(name), transaction.atomic(), engine().turnstile():
         assert time.monotonic() - began < turnstile.LONGEST_WAIT
+
+
+@only_on_sqlite
+def test_what_enqueues_at_the_commit_does_not_wait_for_its_own_process(
+    queue_tables: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored: list[int] = []
+
+    def follow() -> None:
+        assert not connection.in_atomic_block
+        monkeypatch.setattr(turnstile, "_wait_for", refuse)
+        stored.append(claims.enqueue(unsaved()).id)
+        with claims.whole():
+            stored.append(claims.enqueue(unsaved()).id)
+
+    claims.enqueue(unsaved())
+    with claims.whole():
+        transaction.on_commit(follow)
+    assert len(stored) == 2
+
+
+def refuse(descriptor: int) -> None:
+    raise AssertionError("waits for the lock")
+
+
+@only_on_sqlite
+def test_another_thread_of_the_process_waits(queue_tables: None) -> None:
+    seen: list[str] = []
+
+    def second() -> None:
+        with engine().turnstile():
+            seen.append("second")
+        connection.close()
+
+    with engine().turnstile():
+        thread = threading.Thread(target=second)
+        thread.start()
+        with engine().turnstile():
+            time.sleep(0.1)
+        seen.append("first")
+    thread.join()
+    assert seen == ["first", "second"]
+
+
+@only_on_sqlite
+def test_a_fork_of_the_process_waits(queue_tables: None) -> None:
+    with engine().turnstile():
+        pid = os.fork()
+        if not pid:
+            os._exit(isinstance(engine().turnstile(), nullcontext))
+        assert os.waitpid(pid, 0)[1] == 0
+        assert isinstance(engine().turnstile(), nullcontext)
+    assert not isinstance(engine().turnstile(), nullcontext)
