@@ -18,7 +18,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 VENDORS = ("sqlite", "postgres", "mariadb")
-ON_EVERY_DATABASE = ("bgtasks", "contract", "heritage", "lifecycle", "faults", "worker", "example")
+ON_EVERY_DATABASE = ("bgtasks", "contract", "heritage", "lifecycle", "faults", "waking", "example")
 """Folders below tests/ whose outcome may depend on the database. Everything else runs once."""
 
 CLOSING = re.compile(r"^(?:=+ )?(?P<counts>(?:\d+ [a-z]+(?:, )?)+) in [\d.]+s.*$", re.MULTILINE)
