@@ -18,9 +18,9 @@ from django.utils import timezone
 
 from bgtasks import background, signals
 from bgtasks.exceptions import TaskArgumentError
-from bgtasks.models import Queue, Status, Task
+from bgtasks.models import CompletedTask, Queue, Status, Task
 from bgtasks.tasks import DBTaskRunner, TaskSchedule
-from tests.contract.making import ahead, claim, claim_one, live
+from tests.contract.making import ahead, claim, claim_one, live, settle, success
 
 MORE_THAN_TWO_STATEMENTS = 2500
 
@@ -297,6 +297,33 @@ def test_without_returning_the_ids_are_the_same(monkeypatch: pytest.MonkeyPatch)
     number.enqueue(0)
     Task.objects.all().delete()
     assert_own_ids()
+
+
+@pytest.mark.parametrize("returns", [True, False])
+def test_a_worker_may_be_done_before_the_caller_knows(returns: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not connection.features.has_select_for_update:
+        pytest.skip("with one writer at a time the claim waits for the caller")
+    if not returns:
+        monkeypatch.setattr(connection.features, "can_return_columns_from_insert", False)  # as on MySQL
+    number.enqueue("for the queue's row")
+
+    def work() -> None:
+        for one in claim(10):
+            settle(success(one))
+
+    def overtake(execute: Any, sql: str, *details: Any) -> Any:
+        result = execute(sql, *details)
+        if "INSERT INTO bgtasks_task" in sql:
+            with ThreadPoolExecutor(1) as pool:
+                pool.submit(in_a_thread, work).result()
+        return result
+
+    with connection.execute_wrapper(overtake):
+        alone = number.enqueue("alone")
+        ids = number.enqueue_many(numbers(3))
+    assert (alone.status, alone.run_at) == (Status.READY, alone.created_at)
+    work()
+    assert set(CompletedTask.objects.values_list("id", flat=True)) >= {alone.id, *ids}
 
 
 def assert_own_ids() -> None:
