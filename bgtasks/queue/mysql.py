@@ -55,8 +55,9 @@ SELECT {taken_along("%(error)s", "`")}, COALESCE(task.due_at, task.run_at), %(st
     {{now}}, CASE WHEN %(status)s <> 10 THEN {{now}} END
 FROM bgtasks_task AS task {BY_ID} WHERE task.id IN {{ids}}
 """
+# Only with a condition beside the ids, such as the status: for `WHERE id IN (…)` alone MariaDB ignores the hint.
 DELETE = f"DELETE bgtasks_task FROM bgtasks_task {BY_ID}"
-# By a join: with many ids in an IN, MariaDB ignores the hint and scans a small table, and waits for everybody's rows.
+# By a join: there is no other condition, and a scan of a small table waits for everybody's rows.
 DELETE_GONE = f"DELETE task FROM ({{gone}}) AS gone STRAIGHT_JOIN bgtasks_task AS task {BY_ID} ON task.id = gone.id"
 
 

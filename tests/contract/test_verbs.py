@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
-from django.db import DatabaseError
+from django.db import DatabaseError, connection
 
 from bgtasks.models import CompletedTask, Queue, Status, Task, TaskAttempt
 from bgtasks.queue import claims
@@ -99,6 +101,43 @@ def test_deleting_takes_waiting_tasks_alone() -> None:
     assert claims.delete_waiting([running.id, waiting.id]) == 1
     assert [task.id for task in Task.objects.all()] == [running.id]
     assert not TaskAttempt.objects.exists()
+
+
+@pytest.fixture
+def others() -> Iterator[Any]:
+    """Another connection; on MySQL and MariaDB ours waits no longer than a second for what that one locks."""
+    if not connection.features.has_select_for_update:
+        pytest.skip("there is one writer at a time")
+    made: Any = connection.copy()
+    if connection.vendor == "mysql":
+        with connection.cursor() as cursor:
+            cursor.execute("SET SESSION innodb_lock_wait_timeout = 1")
+    made.set_autocommit(False)
+    yield made
+    made.rollback()
+    made.close()
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        claims.delete_waiting,
+        claims.run_now,
+        lambda ids: claims.change_priority(ids, 1),
+        lambda ids: claims.remove_waiting(live(ids[0]).task_hash),
+    ],
+    ids=["delete", "run now", "priority", "remove"],
+)
+def test_nobody_waits_for_tasks_that_were_not_meant(act: Callable[[list[int]], int], others: Any) -> None:
+    """Least of all in a small table, which a database likes to read from end to end."""
+    meant = [enqueued("meant").id, enqueued("meant").id]
+    locked = enqueued("another")
+    meant += [enqueued("meant").id]
+    with others.cursor() as cursor:
+        cursor.execute("SELECT id FROM bgtasks_task WHERE id = %s FOR UPDATE", [locked.id])
+        cursor.fetchall()
+    assert act(meant) == 3
 
 
 def test_removing_by_hash_takes_every_waiting_equal_task() -> None:
