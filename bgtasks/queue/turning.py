@@ -80,7 +80,12 @@ def _in_a_statement(
     db: Engine, outcomes: Sequence[Outcome], want: int, holder: Holder, token: int
 ) -> tuple[list[Claim], Turn] | None:
     """Do the same in one statement, if that is all it takes, and what is left over in a transaction."""
-    if not (want or outcomes) or not db.is_between_transactions() or _doubts.has(holder) or not all(map(_is_plain, outcomes)):
+    if (
+        not (want or outcomes)
+        or not db.is_between_transactions()
+        or _doubts.has(holder)
+        or not all(map(_is_plain, outcomes))
+    ):
         return None
     ended = [Ended(one.claim.task_id, one.claim.token, ENDINGS[one.result]) for one in outcomes]
     done = db.at_once(ended, want, holder, token)

@@ -30,7 +30,7 @@ def announce_start(claim: Claim) -> None:
 
 
 def announce_outcome(outcome: Outcome, turn: Turn) -> bool:
-    """Tell how a run ended, in the heritage's order; say whether anybody was told. A worker that lost it tells nothing."""
+    """Tell how a run ended, in the heritage's order, unless its claim was lost; say whether anybody was told."""
     if not _anybody_listens(outcome) or (outcome.result is Result.RELEASED and outcome.error is None):
         return False
     result = result_in(turn, outcome)

@@ -33,7 +33,7 @@ SEQUENCES = itertools.count(1)
 class Worker:
     """Runs tasks until it is told to drain or has done enough."""
 
-    def __init__(  # noqa: PLR0913, PLR0915 - what it is made of
+    def __init__(  # noqa: PLR0913 - what it is made of
         self,
         holder: Holder,
         *,

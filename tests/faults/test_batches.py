@@ -71,7 +71,9 @@ def test_f76_f77_a_batch_is_accounted_for_by_the_next_maintenance_if_that_died_a
         before = daemon.status()["maintenance"]["pid"]
         os.kill(before, signal.SIGKILL)
         os.kill(victim, signal.SIGKILL)  # while nobody is there to be told of it
-        wait_until(lambda before=before: daemon.status()["maintenance"]["pid"] not in (before, None), PATIENCE, "another")
+        wait_until(
+            lambda before=before: daemon.status()["maintenance"]["pid"] not in (before, None), PATIENCE, "another"
+        )
         # The next one hears of the living now, as they change, but of the dead when it has booted.
         os.kill(next(pid for pid in daemon.worker_pids() if pid != victim), signal.SIGKILL)
         obstacle(daemon, number).unlink()
