@@ -14,6 +14,7 @@ from bgtasks.queue.types import Holder
 from bgtasks.tasks import background
 from bgtasks.worker import Worker
 from bgtasks.worker.refusals import is_refusal
+from bgtasks.worker.resting import SECOND_LOOK
 from tests.project.tasks import fail, ping
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -89,7 +90,7 @@ def test_a_success_that_is_refused_becomes_a_failed_attempt_and_the_worker_goes_
     assert (attempt.task_id, attempt.error) == (task.id, task.last_error)
     assert attempt.exception == "bgtasks.exceptions.BackgroundTaskError"
     assert CompletedTask.objects.filter(id=after.id).exists()
-    assert rests[0] > 1  # an idle worker's rest: nothing was left to be tried again
+    assert rests[0] == SECOND_LOOK  # an idle worker's rest: nothing was left to be tried again
 
 
 def test_an_error_text_that_is_refused_is_replaced_by_a_short_one(refuse: Refusing) -> None:
