@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 from collections import defaultdict
@@ -15,6 +16,8 @@ from benchmarks.tasks import LEDGER
 from tests.daemon import Daemon
 from tests.waiting import wait_until
 
+FOUND = "BGTASKSD_RUNTIME_DIR"
+"""Where whoever enqueues looks for the sockets of daemons."""
 LOOK_EVERY = 0.2
 """Seconds between two looks whether the queue is empty: each is a query more."""
 
@@ -66,9 +69,21 @@ def a_daemon(workers: int = 4, **bgtasks: Any) -> Iterator[MeasuredDaemon]:
     with tempfile.TemporaryDirectory() as folder:
         daemon = MeasuredDaemon(Path(folder) / "daemon", connection.settings_dict["NAME"], workers, **bgtasks)
         try:
-            yield daemon
+            with heard_in(daemon.runtime):
+                yield daemon
         finally:
             daemon.close()
+
+
+@contextmanager
+def heard_in(place: Path) -> Iterator[None]:
+    """Let this process look for wake sockets there, and nowhere else."""
+    before = os.environ.get(FOUND)
+    os.environ[FOUND] = str(place)
+    try:
+        yield
+    finally:
+        os.environ.pop(FOUND) if before is None else os.environ.update({FOUND: before})
 
 
 def wall_time() -> float:

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import os
 import random
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
-from benchmarks.daemon import a_daemon, wait_until_idle, wall_time
+from benchmarks.daemon import a_daemon, heard_in, wait_until_idle, wall_time
 from benchmarks.repeats import Variant
 from tests.waiting import wait_until
 
 SETTINGS = {"socket": {"LISTEN": False}, "notify": {}, "both": {}, "polling": {"WAKE": False}}
-FOUND = "BGTASKSD_RUNTIME_DIR"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -59,14 +55,3 @@ def run(options: argparse.Namespace) -> dict[str, float]:
         begun = daemon.begun()
     waits = sorted((begun[number][0] - at) * 1000 for number, at in called.items())
     return {f"p{share}_ms": round(waits[len(waits) * share // 100], 2) for share in (50, 90, 99)}
-
-
-@contextmanager
-def heard_in(place: Path) -> Iterator[None]:
-    """Let this process look for wake sockets there, and nowhere else."""
-    before = os.environ.get(FOUND)
-    os.environ[FOUND] = str(place)
-    try:
-        yield
-    finally:
-        os.environ.pop(FOUND) if before is None else os.environ.update({FOUND: before})
