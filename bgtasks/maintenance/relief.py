@@ -21,7 +21,7 @@ class Relief:
 
     def __init__(self, slow: Callable[[], Sequence[Slow] | None]) -> None:
         self.slow = slow
-        """Returns the tasks of our workers that are slow, each of them once; None while no worker runs anything."""
+        """Returns the slow tasks of our workers, each again every few seconds; None while no worker runs anything."""
 
     def run(self, report: Report) -> float | None:
         """Look once; return the seconds until the next look."""

@@ -67,7 +67,7 @@ class SlotObserver(Observer):
             self.page.discard(len(over))
             self.in_ring -= over
         if not self.record.has_task or self.record.task_id in ids:
-            self._write(WorkState.IDLE, (self.record.sequence, 0, 0, 0.0, 0.0), "")
+            self._hold_nothing()
 
     def more_ready(self) -> None:
         """Have the next idle worker woken; once when work begins, and the longer it goes on the more seldom."""
@@ -82,20 +82,25 @@ class SlotObserver(Observer):
     def idle(self) -> None:
         """The loop moves. What is over and not written down is still held."""
         self.counter += 1
-        record = self.record
-        if record.has_task:
-            task = (record.sequence, record.task_id, record.token, record.started_at, record.deadline)
-            self._write(record.state, task, record.task_name)
+        if self.record.has_task:
+            self._write_again()
         else:
-            self._write(WorkState.IDLE, (record.sequence, 0, 0, 0.0, 0.0), "")
+            self._hold_nothing()
 
     def turned(self, want: int) -> None:
         """The loop moves; the only place where a busy worker hears its supervisor."""
         self.counter += 1
+        self._write_again()
+        self.line.read()
+
+    def _hold_nothing(self) -> None:
+        self._write(WorkState.IDLE, (self.record.sequence, 0, 0, 0.0, 0.0), "")
+
+    def _write_again(self) -> None:
+        """Write the record as it is, but for the counter."""
         record = self.record
         task = (record.sequence, record.task_id, record.token, record.started_at, record.deadline)
         self._write(record.state, task, record.task_name)
-        self.line.read()
 
     def _limit(self, claim: Claim) -> float | None:
         """Return the time limit: the row's, the decorator's, else this daemon's."""
