@@ -170,13 +170,7 @@ class Daemon:
 
     def processes(self) -> list[int]:
         """Return the pids of every living process of this daemon, found by the mark in its environment."""
-        return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit() and self._is_ours(entry)]
-
-    def _is_ours(self, entry: Path) -> bool:
-        try:
-            return f"{MARK}={self.mark}".encode() in (entry / "environ").read_bytes().split(b"\0")
-        except OSError:
-            return False
+        return processes_with(MARK, self.mark)
 
     # asking
 
@@ -301,6 +295,19 @@ def a_daemon(directory: Path, database_name: str, **options: Any) -> Iterator[Ca
     finally:
         for daemon in made:
             daemon.close()
+
+
+def processes_with(variable: str, value: str) -> list[int]:
+    """Return the pids of the living processes that have this in their environment."""
+    wanted = f"{variable}={value}".encode()
+
+    def has_it(entry: Path) -> bool:
+        try:
+            return wanted in (entry / "environ").read_bytes().split(b"\0")
+        except OSError:
+            return False
+
+    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit() and has_it(entry)]
 
 
 def is_alive(pid: int, ticks: int | None) -> bool:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from benchmarks.peers.peer import Command, Peer, Setup
+from tests.daemon import processes_with
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 HOME = ROOT / ".venv-peers"
@@ -148,20 +149,11 @@ class Environment:
         for process in started:
             with suppress(subprocess.TimeoutExpired):
                 process.wait(max(0.1, deadline - time.monotonic()))
-        for pid in self._processes():
+        for pid in processes_with(MARK, self.mark):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         for process in started:
             process.wait(10)
-
-    def _processes(self) -> list[int]:
-        return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit() and self._is_ours(entry)]
-
-    def _is_ours(self, entry: Path) -> bool:
-        try:
-            return f"{MARK}={self.mark}".encode() in (entry / "environ").read_bytes().split(b"\0")
-        except OSError:
-            return False
 
 
 def own_requirements() -> list[str]:
