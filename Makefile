@@ -1,7 +1,7 @@
 # What this repository can do. A fresh machine needs Python 3.11 or newer and make: `make demo`, `make test`.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check test-matrix soak bench clean lint imports types migrations docs units driver
+.PHONY: help demo test check test-matrix soak bench clean lint imports types migrations docs units man driver
 
 VENV ?= .venv
 # The newest Python that really runs: a name on the path may be a stub of a version manager.
@@ -27,8 +27,8 @@ check: lint imports types migrations docs units ## formatting, arrows between mo
 test-matrix: $(VENV)/.test ## every test with Python 3.11 and Django 5.2, and with the newest Python and Django 6.1
 	@$(BIN)/python -P tests/matrix.py --database $(DB) -- $(ARGS)
 
-soak: $(VENV)/.test driver ## the tests that run for minutes
-	@$(BIN)/python -P tests/databases.py --database $(DB) -- -m soak --timeout 3600 $(ARGS)
+soak: $(VENV)/.test driver ## random faults under load, 30 minutes a database, and the tests that run for minutes; SOAK_MINUTES=… SOAK_SEED=…
+	@$(BIN)/python -P tests/databases.py --database $(DB) --lanes 1 -- -m soak --timeout 3600 $(ARGS)
 
 bench: $(VENV)/.test driver ## what is promised of speed against what this machine measures, in small; ARGS="--help" lists all there is
 	@$(BIN)/python -m benchmarks $(or $(ARGS),targets --quick$(if $(filter-out all,$(DB)), --database $(DB)))
@@ -55,7 +55,11 @@ docs: $(VENV)/.check
 
 units: $(VENV)/.check
 	@test "$(CI)" != true || command -v systemd-analyze >/dev/null || { echo "systemd-analyze is missing, and in CI nothing is left out"; exit 1; }
-	$(BIN)/python -m pytest -q tests/systemd
+	$(BIN)/python -m pytest -q tests/systemd/test_units.py
+
+man: $(VENV)/.demo ## the manual page bgtasksd(8), from the parser, in build/man; `man -l build/man/bgtasksd.8` shows it
+	@mkdir -p build/man
+	@$(BIN)/python -c 'from bgtasksd.cli import manual, parser; print(manual.page(*parser.build()), end="")' >build/man/bgtasksd.8
 
 # MariaDB's driver comes as source: without a compiler its tests are left out, and the run says so.
 driver:

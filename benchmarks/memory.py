@@ -22,9 +22,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> dict[str, float]:
     """Start, perhaps work, and look once everything is at rest."""
     with a_daemon(options.workers) as daemon:
+        fill(options.after)  # before anybody could claim what the copies are made of
         daemon.start()
         if options.after:
-            fill(options.after)
             drain(daemon, 600)
         wait_until_idle(daemon)
         time.sleep(2)

@@ -34,7 +34,9 @@ RUNS = {
     "backlog": Run("backlog", ROWS.format("{rows}"), ROWS.format(50_000)),
     "snapshot": Run("snapshot", "--tasks 200000", "--tasks 20000", ("postgres",)),
     "mixed": Run("mixed", "--seconds 10", "--seconds 4"),
-    "idle": Run("idle", "--seconds 20", "--seconds 5"),
+    "idle": Run("idle", "--seconds 60", "--seconds 60"),  # in less there is a renewal or none, and a tick is 0.2 %
+    "supervisor": Run("supervisor", "--seconds 30", "--seconds 8"),
+    "clients": Run("clients", "--seconds 15", "--seconds 5", ("postgres",)),
     "memory": Run("memory", "", ""),
     "recovery": Run("recovery", "--kills 10", "--kills 3"),
     "storm": Run("storm", "--tasks 20000", "--tasks 3000"),
@@ -152,6 +154,18 @@ PROMISES = (
         first("queries_per_second"), {"postgres": 1, "mariadb": 1},
     ),
     Promise("4 idle workers, CPU of a core", "0.5 %", "", "idle", first("cpu_percent"), everywhere(0.5), unit=" %"),
+    Promise(
+        "16 workers at short tasks, CPU of the supervisor", "1 %", "", "supervisor",
+        of("short", "cpu_percent"), everywhere(1), unit=" %",
+    ),
+    Promise(
+        "16 workers at long tasks, CPU of the supervisor", "1 %", "", "supervisor",
+        of("long", "cpu_percent"), everywhere(1), unit=" %",
+    ),
+    Promise(
+        "an answer amid 1,000 clients that misbehave, p50", "10 ms", "", "clients",
+        first("kept_p50_ms"), {"postgres": 10}, unit=" ms",
+    ),
     Promise(
         "private memory of an idle worker", "5 MB", "2 MB", "memory",
         first("worker_own_mb"), everywhere(5), unit=" MB",

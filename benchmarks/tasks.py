@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 
@@ -22,6 +23,18 @@ def nothing(text: str = "", number: int = 0, *, flag: bool = False) -> None:
 def nap(seconds: float) -> None:
     """Take that long, without CPU."""
     time.sleep(seconds)
+
+
+@background
+async def sleep(seconds: float) -> None:
+    """Wait that long as a coroutine does: others go on."""
+    await asyncio.sleep(seconds)
+
+
+@background(max_run_time=1, max_attempts=1)
+async def sleep_too_long() -> None:
+    """Run into the time limit."""
+    await asyncio.sleep(3600)
 
 
 @background

@@ -6,14 +6,38 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from bgtasks.compat.django_tasks import DatabaseBackend as DatabaseBackend
+    from bgtasks.compat.django_tasks.task import task as task
+    from bgtasks.context import TaskContext as TaskContext
+    from bgtasks.context import current_context as current_context
+    from bgtasks.progress import Progress as Progress
     from bgtasks.tasks import BackgroundTask as BackgroundTask
     from bgtasks.tasks import TaskSchedule as TaskSchedule
     from bgtasks.tasks import background as background
 
 __version__ = "0.1.0"
-__all__ = ["BackgroundTask", "TaskSchedule", "__version__", "background"]
+__all__ = [
+    "BackgroundTask",
+    "DatabaseBackend",
+    "Progress",
+    "TaskContext",
+    "TaskSchedule",
+    "__version__",
+    "background",
+    "current_context",
+    "task",
+]
 
-_HOMES = {"BackgroundTask": "bgtasks.tasks", "TaskSchedule": "bgtasks.tasks", "background": "bgtasks.tasks"}
+_HOMES = {
+    "BackgroundTask": "bgtasks.tasks",
+    "DatabaseBackend": "bgtasks.compat.django_tasks",
+    "Progress": "bgtasks.progress",
+    "TaskContext": "bgtasks.context",
+    "TaskSchedule": "bgtasks.tasks",
+    "background": "bgtasks.tasks",
+    "current_context": "bgtasks.context",
+    "task": "bgtasks.compat.django_tasks",
+}
 
 
 def __getattr__(name: str) -> Any:

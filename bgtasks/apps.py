@@ -14,3 +14,11 @@ class BgtasksConfig(AppConfig):
 
     def ready(self) -> None:
         from bgtasks import checks  # noqa: F401 - importing registers them; they import models
+        from bgtasks.compat import alias, doors
+
+        doors.open_to_django_tasks()
+
+        if alias.is_installed():
+            from bgtasks.compat import writing  # imports models
+
+            writing.attach()

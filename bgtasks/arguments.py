@@ -10,6 +10,8 @@ from typing import Any
 
 from bgtasks.exceptions import TaskArgumentError
 
+LARGEST_RESULT = 1024 * 1024
+"""Bytes of JSON text that a task may return, where that is kept."""
 REMEDIES = {
     "datetime": "pass value.isoformat()",
     "date": "pass value.isoformat()",
@@ -50,6 +52,18 @@ def encode_call(name: str, function: Callable[..., Any], args: Sequence[Any], kw
         return encode(args, kwargs)
     except (TypeError, ValueError, RecursionError) as error:
         raise TaskArgumentError(_explain(name, function, args, kwargs, error)) from None
+
+
+def encode_result(name: str, value: Any) -> str:
+    """Return what a function returned as stored text. Raises TaskArgumentError for what cannot be stored."""
+    try:
+        text = _encoder.encode(value)
+    except (TypeError, ValueError, RecursionError):
+        raise TaskArgumentError(f"{name}: its return value cannot be stored as JSON: {_culprit(value)}") from None
+    if len(text) > LARGEST_RESULT:
+        size = f"{len(text):,} bytes of JSON; at most {LARGEST_RESULT:,} are kept"
+        raise TaskArgumentError(f"{name}: its return value has {size}: store it elsewhere and return where")
+    return text
 
 
 def _explain(

@@ -111,9 +111,7 @@ def store(task: Task, options: TaskOptions) -> bool:
     else:
         claims.enqueue(task)
     if inserted:
-        _mention_missing_worker()
-        if signals.task_created.has_listeners(DBTaskRunner):
-            transaction.on_commit(partial(_announce, task), using=claims.alias())
+        announce_stored(task)
     return inserted
 
 
@@ -143,6 +141,15 @@ def store_many(name: str, options: TaskOptions, calls: Iterable[Call]) -> list[i
     if ids:
         _mention_missing_worker()
     return ids
+
+
+def announce_stored(task: Task) -> None:
+    """Send `task_created` when the insert is committed; in development mention that nobody will run it, if so."""
+    from bgtasks.queue import claims  # imports models
+
+    _mention_missing_worker()
+    if signals.task_created.has_listeners(DBTaskRunner):
+        transaction.on_commit(partial(_announce, task), using=claims.alias())
 
 
 def _announce(task: Task) -> None:

@@ -56,6 +56,10 @@ class Limits:
             return "max_age"
         return "max_memory" if self.is_too_large() else ""
 
+    def are_held(self) -> bool:
+        """Say whether no task is to be started for now; whoever keeps the worker alive may want that."""
+        return False
+
     def tasks_left(self) -> int:
         """Return how many more tasks may be run."""
         return sys.maxsize if self.max_tasks is None else max(0, self.max_tasks - self.tasks)

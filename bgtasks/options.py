@@ -8,6 +8,8 @@ from typing import Any
 
 from bgtasks.queue_filters import patterns_of
 
+MOST_PLACES = 1000
+"""Beyond it a typing error is more likely, and a process would come near the usual limit of open files."""
 LOG_LEVELS = ("CRITICAL", "ERROR", "WARNING", "INFO", "DEBUG")
 
 
@@ -18,6 +20,10 @@ def add_worker_arguments(parser: ArgumentParser) -> None:
         "--duration", type=int, default=0, help="seconds to run; 0 or less: until told to stop. A running task finishes"
     )
     add("--sleep", type=float, default=5.0, help="seconds between two looks at the queue when it is empty (default: 5)")
+    add(
+        "--concurrency", type=int, default=1, metavar="N",
+        help="run as many `async def` tasks side by side in one event loop (default: 1, one task at a time)",
+    )  # fmt: skip
     explained = "run tasks of these queues only: names, prefixes 'mail*', exclusions '!slow'; also several times"
     add("--queue", action="append", metavar="QUEUES", help=explained)
     add("--log-file", dest="log_file", metavar="PATH", help="write the log to this file")
@@ -33,6 +39,14 @@ def queues_of(options: Mapping[str, Any]) -> tuple[str, ...] | None:
     """
     given = options.get("queue")
     return patterns_of(given) if given else None
+
+
+def concurrency_of(options: Mapping[str, Any]) -> int:
+    """Return how many coroutines may run side by side. Raises ValueError for what cannot be."""
+    given = options.get("concurrency") or 1
+    if not 1 <= given <= MOST_PLACES:
+        raise ValueError(f"{given:,} tasks side by side: between 1 and {MOST_PLACES:,} are possible")
+    return int(given)
 
 
 def duration_of(options: Mapping[str, Any]) -> float | None:

@@ -13,9 +13,6 @@ from bgtasks.queue.pausing import pause_rows, resume_rows
 from bgtasks.queue_filters import QueueFilter, filter_of, patterns_of
 from bgtasks.units import parse_duration
 
-FOR_EVER = 1e10
-"""Seconds; a longer pause is refused like this one."""
-
 
 def pause(
     *queues: str, for_: timedelta | float | str | None = None, reason: str = "", by: str = "", new: bool = False
@@ -28,7 +25,7 @@ def pause(
     ValueError for patterns and durations that cannot be.
     """
     meant = filter_of(patterns_of(queues))
-    lasting = None if for_ is None else timedelta(seconds=min(parse_duration(for_), FOR_EVER))
+    lasting = None if for_ is None else timedelta(seconds=parse_duration(for_))
     with engine().joined():
         pause_rows(_rows(meant, new=new), lasting=lasting, reason=reason, by=by)
         return _rows(meant)

@@ -24,21 +24,26 @@ task_rescheduled = Signal()
 task_failed = Signal()
 """The task failed for good. Sender: Task; `task_id`, `completed_task`."""
 
+task_cancelled = Signal()
+"""The task was cancelled, waiting or running. Sender: Task; `task_id`, `completed_task`."""
+
 task_successful = Signal()
 """The task succeeded. Sender: Task; `task_id`, `completed_task`."""
 
 task_finished = Signal()
 """A run is over, whatever happened; after the signals above. Sender: Task; `task_id`."""
 
-_NAMES = {
+NAMES = {
     task_created: "task_created",
     task_started: "task_started",
     task_error: "task_error",
     task_rescheduled: "task_rescheduled",
     task_failed: "task_failed",
+    task_cancelled: "task_cancelled",
     task_successful: "task_successful",
     task_finished: "task_finished",
 }
+"""What the log calls them. Others who announce theirs here add them."""
 
 
 def is_heard(signal: Signal, sender: Any) -> bool:
@@ -51,12 +56,12 @@ def announce(signal: Signal, sender: Any, **facts: Any) -> None:
     try:
         answers = signal.send_robust(sender=sender, **facts)
     except BaseException as error:
-        logger.error("signal=%s a receiver raised %s", _NAMES.get(signal), type(error).__name__, exc_info=error)
+        logger.error("signal=%s a receiver raised %s", NAMES.get(signal), type(error).__name__, exc_info=error)
         return
     for receiver, answer in answers:
         if isinstance(answer, Exception):
             name, kind = _name_of(receiver), type(answer).__name__
-            logger.error("signal=%s receiver=%s raised %s", _NAMES.get(signal), name, kind, exc_info=answer)
+            logger.error("signal=%s receiver=%s raised %s", NAMES.get(signal), name, kind, exc_info=answer)
 
 
 def _name_of(receiver: Any) -> str:

@@ -34,6 +34,8 @@ class TaskOptions:
     backoff: Backoff | None = None  # None: the setting
     atomic: bool | None = None  # None: the setting
     settle: str | None = None  # None: the setting
+    keep_result: bool = False
+    takes_context: bool = False
     repeat: int = 0  # seconds; 0: never
     repeat_until: datetime | None = None
     verbose_name: str | None = None
@@ -50,6 +52,7 @@ class DecoratorOptions(TypedDict, total=False):
     backoff: Backoff | None
     atomic: bool | None
     settle: Literal["batch", "each"] | None
+    keep_result: bool | None
     repeat: int | timedelta | None
     repeat_until: datetime | None
     verbose_name: str | None
@@ -190,6 +193,8 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "backoff": _optional(read_backoff),
     "atomic": _optional(_flag),
     "settle": _optional(_settle),
+    "keep_result": _flag,
+    "takes_context": _flag,
     "repeat": lambda value: 0 if value is None else _repeat(value),
     "repeat_until": _optional(_repeat_until),
     "verbose_name": _optional(read_text(255)),

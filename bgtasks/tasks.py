@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, ParamSpec, TypeVar, Unpack, overload
+from inspect import signature
+from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, Unpack, overload
 
 from bgtasks import registry
 from bgtasks.background_task import CALL_NAMES, BackgroundTask
 from bgtasks.calls import DBTaskRunner
+from bgtasks.context import TaskContext
 from bgtasks.due import ScheduleValue, TaskSchedule
 from bgtasks.task_options import DecoratorOptions, TaskOptions, changed, read_text, refuse_unknown
 
@@ -26,6 +28,18 @@ def background(
     schedule: ScheduleValue = None,
     queue: str | None = None,
     remove_existing_tasks: bool = False,
+    *,
+    takes_context: Literal[True],
+    **options: Unpack[DecoratorOptions],
+) -> Callable[[Callable[Concatenate[TaskContext, P], R]], BackgroundTask[P, R]]: ...
+
+
+@overload
+def background(
+    name: str | None = None,
+    schedule: ScheduleValue = None,
+    queue: str | None = None,
+    remove_existing_tasks: bool = False,
     **options: Unpack[DecoratorOptions],
 ) -> Callable[[Callable[P, R]], BackgroundTask[P, R]]: ...
 
@@ -35,19 +49,23 @@ def background(
     schedule: Any = None,
     queue: str | None = None,
     remove_existing_tasks: bool = False,
+    *,
+    takes_context: bool | None = None,
     **options: Unpack[DecoratorOptions],
 ) -> Any:
     """Make a function callable later: `@background`, `@background()` or `@background(queue="mail", max_attempts=3)`.
 
     Beside those in the signature it takes `priority`, `max_attempts`, `max_run_time` (None: no limit), `backoff`,
-    `atomic`, `settle`, `repeat`, `repeat_until` and `verbose_name`.
+    `atomic`, `settle`, `keep_result`, `repeat`, `repeat_until` and `verbose_name`. With `takes_context=True` the
+    function's first parameter is called `context`, and it is given its `TaskContext` there.
     """
     if callable(name):
         return _decorate(name, None, {})
     if name is not None and not isinstance(name, str):
         raise TypeError(f"background(): name={name!r}: it must be a string, or a function to decorate")
     refuse_unknown(options, DecoratorOptions.__annotations__, "background()")
-    given = {"schedule": schedule, "queue": queue, "remove_existing_tasks": remove_existing_tasks, **options}
+    given = {"schedule": schedule, "queue": queue, "remove_existing_tasks": remove_existing_tasks}
+    given |= {"takes_context": takes_context, **options}
     return partial(_decorate, name=name, options=given)
 
 
@@ -66,8 +84,19 @@ def _decorate(function: Any, name: str | None, options: dict[str, Any]) -> Backg
     given = dict(options)
     below = changed(TaskOptions(), {"priority": given.pop("priority", None)}, name)  # the schedule's wins over it
     task = BackgroundTask(name, function, changed(below, given, name))
+    if task.is_coroutine and task.options.atomic:
+        raise TypeError(f"{name}: atomic=True: it is a coroutine function, and those cannot run in a transaction")
+    if task.options.takes_context:
+        _refuse_without_context(task)
     registry.register(task)
     return task
+
+
+def _refuse_without_context(task: BackgroundTask[..., Any]) -> None:
+    """Raise TypeError for a function that could not be given its context."""
+    first = next(iter(signature(task.task_function).parameters), None)
+    if first != "context":
+        raise TypeError(f"{task.name}: takes_context=True: its first parameter must be called 'context', not {first!r}")
 
 
 TaskProxy = BackgroundTask

@@ -6,6 +6,7 @@ import re
 from datetime import timedelta
 
 _SECONDS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+_LONGEST = 36525 * 86400.0  # a hundred years: more fits neither into every clock nor into every date
 _BYTES = {"": 1, "B": 1, "K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|min|[smhdw]?)\s*")
 _SIZE = re.compile(r"\s*(\d{1,18}(?:\.\d+)?)\s*([BKMGT]?)(?:i?B)?\s*", re.IGNORECASE)
@@ -14,17 +15,17 @@ _SIZE = re.compile(r"\s*(\d{1,18}(?:\.\d+)?)\s*([BKMGT]?)(?:i?B)?\s*", re.IGNORE
 def parse_duration(value: str | float | timedelta) -> float:
     """Return seconds from `90`, `"90s"`, `"5m"`, `"1h30m"`, `"2d"` or a timedelta.
 
-    Raises ValueError, naming the value, for anything else and for negative durations.
+    Raises ValueError, naming the value, for anything else, negative durations and those of more than a hundred years.
     """
     if isinstance(value, timedelta):
         seconds = value.total_seconds()
     elif isinstance(value, (int, float)) and not isinstance(value, bool):
-        seconds = float(value)
+        seconds = value
     else:
         seconds = _parse_duration_text(value)
-    if not 0 <= seconds < float("inf"):
-        raise ValueError(f"{value!r} is not a duration: it must be zero or more")
-    return seconds
+    if not 0 <= seconds <= _LONGEST:
+        raise ValueError(f"{value!r} is not a duration: it must be zero or more, and at most a hundred years")
+    return float(seconds)
 
 
 def _parse_duration_text(value: object) -> float:

@@ -9,7 +9,7 @@ from typing import Any, TextIO
 
 import daemon  # type: ignore[import-untyped]
 
-EXIT_SOFTWARE = 70
+from bgtasksd.exit_codes import EXIT_SOFTWARE
 
 
 class Report:
@@ -19,7 +19,7 @@ class Report:
         self._reader, self._writer = os.pipe()
 
     def listen(self) -> tuple[int, str]:
-        """Be the parent: return the exit code and the text, once the daemon is ready or has failed."""
+        """Be the parent: return the exit code and the text, once the daemon is ready (0, its pid) or has failed."""
         os.close(self._writer)
         with os.fdopen(self._reader, encoding="utf-8") as reader:
             told = reader.readline()  # not to its end: a child of the daemon may still hold the pipe

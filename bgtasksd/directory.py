@@ -7,6 +7,8 @@ import stat
 from pathlib import Path
 
 SOCKET_NAME = "control.sock"
+STATUS_NAME = "status.sock"
+"""Questions alone, for the group."""
 WAKE_NAME = "wake.sock"
 """`bgtasks.waking` looks for `wake*.sock`: workers without a daemon have theirs there, too."""
 LONGEST_SOCKET_PATH = 107

@@ -1,24 +1,19 @@
-"""What `status --json` says, schema 1: the shape, and which problems there are. Values in, values out."""
+"""What `status --json` says, schema 1: the shape. Values in, values out; which problems there are is in `problems`."""
 
 from __future__ import annotations
 
 import dataclasses
-import shlex
-from collections.abc import Iterable
+import socket
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from typing import Any
 
 SCHEMA_VERSION = 1
 COUNT_CAP = 10_000
-LATE = 30.0
-"""Seconds that a shortage of workers or of the database is passed over."""
-FORGOTTEN = timedelta(hours=24)
-"""After so long a pause without an end may have been forgotten."""
-UNSERVED = 60.0
-"""Seconds that a ready task waits before it is said that nobody serves its queue."""
-STALE = 60.0
-"""Seconds after which queue figures are no longer news."""
+TOTALS = ("done", "failed", "retried", "cancelled", "released", "reclaimed", "crashed")
+RECYCLED = ("age", "memory", "tasks", "reload")
+"""Reasons to replace a worker."""
+LAST_HOUR = ("done", "failed", "retried", "reclaimed")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,10 +24,18 @@ class WorkerFacts:
     queues: tuple[str, ...] | None = None
     """Names and patterns it serves; None: all."""
     pid: int | None = None
+    generation: int | None = None
+    """Of the application's code."""
     state: str = "backoff"
     task: str | None = None
     task_id: str | None = None
     running_for_s: float | None = None
+    progress: dict[str, Any] | None = None
+    """What the task has told of how far it is: done, total, message."""
+    running: int = 0
+    """How many tasks: more than one, where coroutines run side by side."""
+    tasks: list[dict[str, Any]] = field(default_factory=list)
+    """Those of them that run for the longest time, by these three facts; the first one is told above."""
     memory_bytes: int | None = None
     done: int = 0
     failed: int = 0
@@ -62,6 +65,9 @@ class Facts:
     settings: str
     is_stopping: bool
     was_ready: bool
+    is_reloading: bool = False
+    reload_failure: str = ""
+    """Why the last reload failed; the code before it goes on."""
     is_failed: bool
     started_at: str
     uptime_s: float
@@ -85,73 +91,8 @@ class Facts:
     database_down_s: float | None = None
     is_migrated: bool = True
     is_directory_lost: bool = False
-
-
-def problems(facts: Facts) -> list[Problem]:
-    """Return what is wrong, errors first. A daemon that is starting or stopping as told has no shortage of workers."""
-    found = list(_worker_problems(facts)) if facts.was_ready and not facts.is_stopping else []
-    found += _other_problems(facts)
-    return sorted(found, key=lambda problem: problem.severity != "error")
-
-
-def _worker_problems(facts: Facts) -> Iterable[Problem]:
-    if facts.is_failed:
-        text = "every worker failed again and again; trying once a minute"
-        yield Problem("breaker_open", "error", None, text, "bgtasksd status --json")
-    if facts.short_for_s is not None and facts.short_for_s >= LATE:
-        text = f"{facts.ready} of {facts.workers_target} workers are ready"
-        yield Problem("workers_below_target", "error", None, text, "bgtasksd status")
-    for worker in facts.workers:
-        if worker.state == "backoff":
-            text = f"slot {worker.slot} waits after failures; the last exit: {worker.last_exit}"
-            yield Problem("slot_in_backoff", "error", str(worker.slot), text, "bgtasksd status --json")
-    if facts.zygote.get("pid") is None:
-        yield Problem("zygote_down", "warning", None, "no worker can be forked at the moment", "bgtasksd status")
-
-
-def _other_problems(facts: Facts) -> Iterable[Problem]:
-    for slot, pid in facts.unkillable:
-        text = f"pid {pid} survives SIGKILL; its task stays claimed"
-        yield Problem("worker_unkillable", "error", str(slot), text, f"cat /proc/{pid}/stack")
-    yield from _maintenance_problems(facts)
-    if facts.database_down_s is not None and facts.database_down_s >= LATE:
-        text = f"no contact for {facts.database_down_s:.0f} s"
-        yield Problem("database_unreachable", "error", facts.database["alias"], text, "python manage.py dbshell")
-    if not facts.is_migrated:
-        text = "tables of bgtasks are missing in the database"
-        yield Problem("migrations_missing", "warning", facts.database["alias"], text, "python manage.py migrate")
-    if facts.is_directory_lost:
-        text = "lock or control socket were removed under the running daemon"
-        yield Problem("runtime_dir_lost", "error", None, text, f"kill -TERM {facts.pid}")
-    yield from _queue_problems(facts)
-    if facts.was_ready and facts.figures_age_s is not None and facts.figures_age_s > STALE:
-        text = f"queue figures are {facts.figures_age_s:.0f} s old"
-        yield Problem("figures_stale", "warning", None, text, "bgtasksd status")
-
-
-def _queue_problems(facts: Facts) -> Iterable[Problem]:
-    now = datetime.fromisoformat(facts.started_at) + timedelta(seconds=facts.uptime_s)
-    for queue in facts.queues:
-        name, pause = queue["name"], queue["pause"] or {}
-        paused_for = now - datetime.fromisoformat(pause["since"]) if pause.get("since") else timedelta()
-        if paused_for > FORGOTTEN and not pause["until"]:
-            text = f"paused for {paused_for // timedelta(hours=1)} h"
-            yield Problem("queue_paused_long", "warning", name, text, f"bgtasksd resume {shlex.quote(name)}")
-        if queue["workers"] == 0 and not queue["paused"] and (queue["oldest_ready_age_s"] or 0) > UNSERVED:
-            text = "tasks are ready, and no worker on any host serves this queue"
-            yield Problem("queue_without_worker", "warning", name, text, f"bgtasksd start --queue {shlex.quote(name)}")
-
-
-def _maintenance_problems(facts: Facts) -> Iterable[Problem]:
-    if not facts.was_ready or facts.is_stopping:
-        return
-    if facts.maintenance.get("pid") is None:
-        yield Problem("maintenance_down", "error", None, "maintenance is being started again", "bgtasksd status")
-    renewal = facts.maintenance.get("last_renewal_s")
-    since = facts.uptime_s if renewal is None else renewal
-    if since > facts.renewal_limit_s:
-        text = f"no lease was renewed for {since:.0f} s"
-        yield Problem("renewal_late", "error", None, text, "bgtasksd status")
+    is_draining: bool = False
+    """No task is started, as told."""
 
 
 def state_of(facts: Facts, found: Iterable[Problem]) -> str:
@@ -162,7 +103,11 @@ def state_of(facts: Facts, found: Iterable[Problem]) -> str:
         return "failed"
     if not facts.was_ready:
         return "starting"
-    return "degraded" if any(problem.severity == "error" for problem in found) else "running"
+    if facts.is_draining:
+        return "draining"
+    if any(problem.severity == "error" for problem in found):
+        return "degraded"
+    return "reloading" if facts.is_reloading else "running"
 
 
 def as_json(facts: Facts, found: list[Problem], since: dict[Problem, str]) -> dict[str, Any]:
@@ -189,6 +134,34 @@ def as_json(facts: Facts, found: list[Problem], since: dict[Problem, str]) -> di
         "database": facts.database,
         "problems": [{**dataclasses.asdict(problem), "since": since.get(problem)} for problem in found],
     }
+
+
+def blank(instance: str, state: str) -> dict[str, Any]:
+    """Return the facts of a daemon that does not answer: every key, nothing known."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "instance": instance,
+        "host": socket.gethostname(),
+        **dict.fromkeys(("pid", "version", "settings")),
+        "state": state,
+        **dict.fromkeys(("started_at", "uptime_s", "workers_target")),
+        "workers": [],
+        "queues": [],
+        "figures_age_s": None,
+        "count_cap": COUNT_CAP,
+        "totals": totals_of({}, {}),
+        "last_hour": dict.fromkeys(LAST_HOUR, 0),
+        "zygote": dict.fromkeys(("pid", "state", "generation")),
+        "maintenance": dict.fromkeys(("pid", "state", "last_turn_s", "last_renewal_s")),
+        "database": dict.fromkeys(("alias", "vendor", "reachable", "last_contact_s")),
+        "problems": [],
+    }
+
+
+def totals_of(total: Mapping[str, int], recycled: Mapping[str, int]) -> dict[str, Any]:
+    """Return the counts since the start, those of replaced workers by reason."""
+    counts = {name: total.get(name, 0) for name in TOTALS}
+    return {**counts, "recycled": {reason: recycled.get(reason, 0) for reason in RECYCLED}}
 
 
 def _seconds(value: float | None) -> float | None:

@@ -1,115 +1,22 @@
-"""Where log lines go. The supervisor's handler never blocks: what cannot be written at once is counted and dropped."""
+"""Where the log of each process goes, and what is grave enough for it; `log_streams` does the writing."""
 
 from __future__ import annotations
 
 import logging
-import logging.handlers
 import os
-import socket
-import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bgtasksd.log_streams import LineStream, NonBlockingHandler, WatchedStream
+
 ROOTS = ("bgtasks", "bgtasksd")
-LONGEST_LINE = 4096
-"""Bytes that a pipe takes whole or not at all: lines of two processes never mix."""
-STDERR = 2
+OURS, MORE = "bgtasksd", "bgtasksd.events"
+"""Names of our handlers."""
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 logger = logging.getLogger("bgtasksd")
-
-
-class LineStream:
-    """stderr of a child: each line in one piece; it waits for a slow reader, like any program."""
-
-    def write(self, text: str) -> None:
-        for piece in pieces(text):
-            left = piece
-            while left:
-                left = left[os.write(STDERR, left) :]
-
-    def flush(self) -> None:
-        """Nothing is held back."""
-
-
-class WatchedStream:
-    """A log file that may be moved away by others: the next record goes to a new one."""
-
-    def __init__(self, path: str) -> None:
-        self._file = logging.handlers.WatchedFileHandler(path, encoding="utf-8", errors="backslashreplace")
-
-    def write(self, text: str) -> None:
-        if self._file.stream is None:
-            self._file.stream = self._file._open()  # a LOGGING setting closes every handler there is
-        self._file.reopenIfNeeded()
-        self._file.stream.write(text)
-
-    def flush(self) -> None:
-        if self._file.stream is not None:
-            self._file.stream.flush()
-
-
-class NonBlockingHandler(logging.Handler):
-    """The supervisor's, to stderr: a stalled or dead reader costs records, never a turn of the loop."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.dropped = 0
-        self._socket: socket.socket | None = None
-        self._descriptor = STDERR
-        mode = os.fstat(STDERR).st_mode
-        if stat.S_ISSOCK(mode):
-            self._socket = socket.socket(fileno=os.dup(STDERR))
-        elif stat.S_ISFIFO(mode) or stat.S_ISCHR(mode):
-            self._descriptor = _reopened(STDERR)
-
-    def emit(self, record: logging.LogRecord) -> None:
-        try:
-            text = self.format(record)
-        except Exception:  # noqa: BLE001 - a record that cannot be formatted must not end the loop
-            self.handleError(record)
-            return
-        if self.dropped and self._write_all(self.format(_about_dropped(self.dropped))):
-            self.dropped = 0
-        if not self._write_all(text):
-            self.dropped += 1
-
-    def _write_all(self, text: str) -> bool:
-        return all(self._write(piece) for piece in pieces(text))
-
-    def _write(self, piece: bytes) -> bool:
-        try:
-            if self._socket is not None:
-                return self._socket.send(piece, socket.MSG_DONTWAIT) == len(piece)
-            return os.write(self._descriptor, piece) == len(piece)
-        except OSError:
-            return False
-
-
-def _reopened(descriptor: int) -> int:
-    """Return a description of our own for the same file: O_NONBLOCK on the shared one would reach the workers too."""
-    try:
-        return os.open(f"/proc/self/fd/{descriptor}", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-    except OSError:
-        return descriptor
-
-
-def pieces(text: str) -> list[bytes]:
-    """Return `text` as writes of whole lines that stay below the atomic size; an endless line is cut, JSON never."""
-    found = [b""]
-    for line in text.encode(errors="backslashreplace").splitlines():
-        if len(line) >= LONGEST_LINE and not line.startswith(b"{"):
-            line = line[: LONGEST_LINE - 4] + "…".encode()  # noqa: PLW2901 - the cut line takes its place
-        if found[-1] and len(found[-1]) + len(line) + 1 > LONGEST_LINE:
-            found.append(b"")
-        found[-1] += line + b"\n"
-    return [piece for piece in found if piece]
-
-
-def _about_dropped(count: int) -> logging.LogRecord:
-    text = f"{count} log records were dropped: whoever reads this log was too slow"
-    return logging.makeLogRecord({"name": "bgtasksd", "levelno": logging.WARNING, "levelname": "WARNING", "msg": text})
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +28,8 @@ class _Journal:
 
 
 _journal = _Journal(logging.Formatter(), None, is_explicit=False, handler_in_child=logging.StreamHandler)
+_ordered_level: int | None = None
+"""What an operator has asked for while the daemon runs; children are born with it."""
 
 
 def configure(
@@ -138,7 +47,65 @@ def configure(
     global _journal
     logging.raiseExceptions = False  # a full disk costs records, not the process
     _journal = _Journal(formatter, log_file, is_explicit, handler_in_child)
-    _attach(logging.StreamHandler(WatchedStream(log_file)) if log_file else NonBlockingHandler())
+    _attach(logging.StreamHandler(WatchedStream(log_file, formatter)) if log_file else NonBlockingHandler())
+
+
+def in_force() -> dict[str, Any]:
+    """Return what the next program of this daemon is to go on with."""
+    level = None if _ordered_level is None else logging.getLevelName(_ordered_level)
+    return {"is_explicit": _journal.is_explicit, "level": level}
+
+
+def also_to(handler: logging.Handler) -> None:
+    """Hand the supervisor's records to this handler, too, at any level of the log; its children do not have it."""
+    _detach(MORE)
+    handler.set_name(MORE)
+    handler.setLevel(logging.INFO)
+    logger.addHandler(handler)
+
+
+def set_level(level: str) -> None:
+    """Write from now on what is at least as grave: in the supervisor, and in the children that it will have."""
+    global _ordered_level
+    _ordered_level = logging.getLevelNamesMapping()[level]
+    for root in map(logging.getLogger, ROOTS):
+        root.setLevel(min(_ordered_level, logging.INFO))  # the events are heard at any level
+        for handler in root.handlers:
+            if handler.get_name() == OURS:
+                handler.setLevel(_ordered_level)
+
+
+def _set_level_in_child(level: str) -> None:
+    """Obey whoever has chosen the handlers."""
+    global _ordered_level
+    _ordered_level = logging.getLevelNamesMapping()[level]
+    for root in map(logging.getLogger, ROOTS):
+        root.setLevel(_ordered_level)
+
+
+def obeys(message: dict[str, Any]) -> bool:
+    """Do in a child what a message of the supervisor says about the log; say whether it was about that."""
+    if message["kind"] == "log_level":
+        _set_level_in_child(message["level"])
+    elif message["kind"] == "reopen":
+        reopen()
+    else:
+        return False
+    return True
+
+
+def reopen() -> str | None:
+    """Open the log file again, so that the one that was moved away is let go. Return why that was not possible."""
+    trouble = None
+    for root in map(logging.getLogger, ROOTS):
+        for handler in root.handlers:
+            stream = getattr(handler, "stream", None)
+            if isinstance(stream, WatchedStream):
+                try:
+                    stream.reopen()
+                except OSError as error:
+                    trouble = f"{stream.path}: {error.strerror}"
+    return trouble
 
 
 def refusal(log_file: str) -> str | None:
@@ -156,21 +123,29 @@ def refusal(log_file: str) -> str | None:
     return None if os.access(path.parent, os.W_OK | os.X_OK) else f"{path.parent} is not writable"
 
 
-def continue_in_child() -> None:
-    """Log from a forked child to the same place. Call it after the fork, and again after `django.setup()`."""
-    _detach()
+def continue_in_child(*, are_enabled: bool = False) -> None:
+    """Log from a forked child to the same place. Call it after the fork, and again after `django.setup()`.
+
+    `are_enabled`: that was before the fork. To walk through all loggers again would copy 0.3 MB of their pages.
+    """
+    _detach(OURS, MORE)
     if _journal.is_explicit or not all(logging.getLogger(name).hasHandlers() for name in ROOTS):
-        stream = WatchedStream(_journal.log_file) if _journal.log_file else LineStream()
-        _attach(_journal.handler_in_child(stream))
-    for name in list(logging.root.manager.loggerDict):
+        _attach(_journal.handler_in_child(_stream_in_child()))
+    for name in () if are_enabled else list(logging.root.manager.loggerDict):
         if name.partition(".")[0] in ROOTS:
             logging.getLogger(name).disabled = False  # `disable_existing_loggers` meant others
+    if _ordered_level is not None:
+        _set_level_in_child(logging.getLevelName(_ordered_level))
+
+
+def _stream_in_child() -> Any:
+    return WatchedStream(_journal.log_file, _journal.formatter) if _journal.log_file else LineStream()
 
 
 def _attach(handler: logging.Handler) -> None:
-    _detach()
+    _detach(OURS)
     handler.setFormatter(_journal.formatter)
-    handler.set_name("bgtasksd")
+    handler.set_name(OURS)
     for name in ROOTS:
         root = logging.getLogger(name)
         root.addHandler(handler)
@@ -179,12 +154,15 @@ def _attach(handler: logging.Handler) -> None:
             root.setLevel(logging.INFO)
 
 
-def _detach() -> None:
-    for name in ROOTS:
-        root = logging.getLogger(name)
-        for handler in [each for each in root.handlers if each.get_name() == "bgtasksd"]:
+def _detach(*names: str) -> None:
+    """Take our handlers off, and let go of the file that one has open."""
+    for root in map(logging.getLogger, ROOTS):
+        for handler in [each for each in root.handlers if each.get_name() in names]:
             root.removeHandler(handler)
             root.propagate = True
+            stream = getattr(handler, "stream", None)
+            if isinstance(stream, WatchedStream):
+                stream.close()
 
 
 def announce(label: str, text: str) -> None:

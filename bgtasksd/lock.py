@@ -75,11 +75,19 @@ class Lock:
         return (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino)
 
     def write_pid_file(self, version: str) -> None:
-        """Say in `bgtasksd.pid` who we are: `pid starttime boot_id version`."""
+        """Say in `bgtasksd.pid` who we are: `pid starttime boot_id version`.
+
+        Raises OSError, on a full disk for one; then there is none, rather than one that names who was here before.
+        """
         text = f"{os.getpid()} {start_ticks(os.getpid())} {boot_id()} {version}\n"
         new = self.directory / f"{PID_NAME}.{os.getpid()}"
-        new.write_text(text)
-        new.replace(self.directory / PID_NAME)
+        try:
+            new.write_text(text)
+            new.replace(self.directory / PID_NAME)
+        except OSError:
+            for untrue in (new, self.directory / PID_NAME):
+                untrue.unlink(missing_ok=True)
+            raise
         self._pid_file_of = os.getpid()
 
     def release(self) -> None:
@@ -104,6 +112,16 @@ def is_held(directory: str | Path) -> bool:
     finally:
         os.close(descriptor)
     return False
+
+
+def is_free_within(directory: str | Path, seconds: float | None) -> bool:
+    """Return whether the lock is let go of within so many seconds, waiting for it; None: for ever."""
+    deadline = None if seconds is None else time.monotonic() + seconds
+    while is_held(directory):
+        if deadline is not None and time.monotonic() >= deadline:
+            return False
+        time.sleep(0.02)
+    return True
 
 
 def owner_pid(directory: str | Path) -> int | None:

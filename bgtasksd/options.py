@@ -1,13 +1,18 @@
-"""The options of `bgtasksd start`: what they mean, their defaults, which contradict each other. No parsing."""
+"""The options of a daemon as values: what they mean, their defaults, which contradict each other. No parsing."""
 
 from __future__ import annotations
 
+import dataclasses
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 MOST_WORKERS = 1024
 """Beyond it a typing error is more likely: each is a process, with three descriptors in the supervisor."""
+
+MOST_PLACES = 1000
+"""Tasks side by side in one worker; as `process_tasks` has it."""
 
 
 def default_workers() -> int:
@@ -44,12 +49,25 @@ class Options:
     workers: int
     queues: tuple[str, ...] | None = None
     """Names and patterns as they were given, with numbers of workers if those are bound to queues."""
+    concurrency: int = 1
+    """How many coroutines each worker may run side by side."""
     sleep: float = 5.0
     max_age: float | None = 3600.0
     max_memory: int | None = None
+    max_memory_kill: int | None = None
     max_tasks: int | None = None
     max_run_time: float | None = 3600.0
     drain_timeout: float = 60.0
+    preload: str = "auto"
+    """`auto`: load the project once and fork workers from there; `none`: each worker loads it."""
+    strays: str = "end"
+    """What is done with processes that a dead worker has left behind: `end` or `report`."""
+    on_failed: str | None = None
+    """What follows when no worker stays up: `wait` or `exit`. None: as process 1 exit, else wait."""
+    status_socket: bool = False
+    """Whether a second socket, which the group may use, answers questions and nothing else."""
+    http: str | None = None
+    """`HOST:PORT` for health and metrics."""
     log_file: str | None = None
     log_format: str | None = None
     """`text`, `json`, or None: the journal's form under systemd, else text."""
@@ -61,7 +79,6 @@ class Options:
     orphan_timeout: float = 30.0
     boot_timeout: float = 120.0
     idle_timeout: float = 60.0
-    preload: str = "auto"
     wake: bool = True
     """Whether enqueuing processes can wake an idle worker."""
 
@@ -72,110 +89,37 @@ class Options:
     min_lifetime: float = 10.0
     """A worker that ended younger, without a finished task, failed."""
 
-    def queues_by_slot(self) -> list[tuple[str, ...] | None]:
-        """Return what the worker of each slot serves, in the order of their numbers; None: every queue."""
-        bound = [binding.queues for binding in self.bindings for _ in range(binding.workers)]
-        return [*bound] if bound else [self.queues] * self.workers
+    def workers_by_queues(self) -> dict[tuple[str, ...] | None, int]:
+        """Return how many workers are to serve which queues; None: every queue."""
+        if not self.bindings:
+            return {self.queues: self.workers}
+        counts: dict[tuple[str, ...] | None, int] = {}
+        for binding in self.bindings:
+            counts[binding.queues] = counts.get(binding.queues, 0) + binding.workers
+        return counts
 
-    @property
-    def max_age_jitter(self) -> float:
-        return 0.1 * (self.max_age or 0.0)
+    def but(self, **changed: Any) -> Options:
+        """Return these options with some changed."""
+        return dataclasses.replace(self, **changed)
 
-
-@dataclass(frozen=True, slots=True)
-class Option:
-    """One row of the table: how an option is called, read and explained."""
-
-    name: str
-    kind: str
-    """duration · size · count · queues · text · flag, or the allowed words separated by `|`."""
-    help: str
-    metavar: str | None = None
-    is_off_at_zero: bool = False
-    is_key: bool = True
-    """Also a key of `BGTASKS`."""
-    default: str = ""
-    """For people."""
-    other_flag: str = ""
-    """The same by another name."""
-
-    @property
-    def flag(self) -> str:
-        return "--" + self.name.replace("_", "-")
-
-    @property
-    def variable(self) -> str:
-        return "BGTASKSD_" + self.name.upper()
-
-    @property
-    def key(self) -> str:
-        return self.name.upper()
+    def as_json(self) -> dict[str, Any]:
+        """Return what `options_from` takes."""
+        return dataclasses.asdict(self)
 
 
-TABLE = (
-    Option("workers", "count", "number of worker processes", "N", default="processors, at most 8"),
-    Option(
-        "queues",
-        "queues",
-        "serve only these queues: names, prefixes 'mail*', exclusions '!slow'; with a number, so many workers are"
-        " for these alone: 'mail,sms:2'. May be given more than once",
-        "QUEUES[:N]",
-        default="all",
-        other_flag="--queue",
-    ),
-    Option("sleep", "duration", "longest wait between two looks at an empty queue", "TIME", default="5s"),
-    Option(
-        "max_age", "duration", "replace a worker after this time, 0: never", "TIME", is_off_at_zero=True, default="1h"
-    ),
-    Option(
-        "max_memory",
-        "size",
-        "replace a worker whose own memory passes this, 0: never",
-        "SIZE",
-        is_off_at_zero=True,
-        default="never",
-    ),
-    Option(
-        "max_tasks",
-        "count",
-        "replace a worker after this many tasks, 0: never",
-        "N",
-        is_off_at_zero=True,
-        default="never",
-    ),
-    Option(
-        "max_run_time",
-        "duration",
-        "interrupt a task after this time, 0: never",
-        "TIME",
-        is_off_at_zero=True,
-        default="1h",
-    ),
-    Option("drain_timeout", "duration", "time that running tasks get when told to stop", "TIME", default="60s"),
-    Option("log_file", "text", "write the log here, not to stderr", "FILE", default="stderr"),
-    Option("log_format", "text|json", "form of the log lines", default="journal's under systemd, else text"),
-    Option("daemon", "flag", "run in the background; returns when every worker is up", default="foreground"),
-    Option("settings", "text", "settings module of the project", "MODULE", is_key=False, default="found"),
-    Option("chdir", "text", "go to this directory first", "DIR", is_key=False),
-    Option(
-        "instance",
-        "text",
-        "name of this daemon, when one machine runs several",
-        "NAME",
-        is_key=False,
-        default="default",
-    ),
-    Option("runtime_dir", "text", "directory of lock and control socket", "DIR", is_key=False, default="found"),
-)
-KEYS_ALONE = ("lease", "kill_grace", "orphan_timeout", "boot_timeout", "idle_timeout", "preload", "wake")
-"""Fields that only the settings dictionary sets."""
+def options_from(fields: Mapping[str, Any]) -> Options:
+    """Return the options that JSON holds. What is not known here is left out."""
+    known = {each.name for each in dataclasses.fields(Options)}
+    given = {name: value for name, value in fields.items() if name in known}
+    if given.get("queues") is not None:
+        given["queues"] = tuple(given["queues"])
+    given["bindings"] = tuple(Binding(tuple(queues), workers) for queues, workers in given.get("bindings", ()))
+    return Options(**given)
 
 
 def contradictions(options: Options) -> list[str]:
     """Return one sentence for each value that is out of bounds, and for each pair that cannot hold together."""
-    found = []
-    if options.workers > MOST_WORKERS:
-        found.append(f"{options.workers:,} workers on one host (--workers) are more than {MOST_WORKERS:,}")
+    found = _numbers_out_of_bounds(options)
     if options.lease < 3:
         found.append(f"LEASE is {options.lease:g} s; it must be 3 s or more")
     if options.lease <= options.kill_grace:
@@ -184,6 +128,30 @@ def contradictions(options: Options) -> list[str]:
         found.append(
             f"ORPHAN_TIMEOUT ({options.orphan_timeout:g} s) must be at most two thirds of LEASE ({options.lease:g} s)"
         )
+    limit, least = options.max_memory_kill, options.max_memory
+    if limit is not None and least is not None and limit <= least:
+        found.append(f"--max-memory-kill ({limit // 2**20} MB) must be above --max-memory ({least // 2**20} MB)")
+    try:
+        address_parts(options.http or "0")
+    except ValueError as error:
+        found.append(f"HTTP: {error}")
     if options.sleep <= 0:
         found.append("the wait between two looks at the queue (--sleep) must be longer than zero")
     return found
+
+
+def _numbers_out_of_bounds(options: Options) -> list[str]:
+    found = []
+    if options.workers > MOST_WORKERS:
+        found.append(f"{options.workers:,} workers on one host (--workers) are more than {MOST_WORKERS:,}")
+    if not 1 <= options.concurrency <= MOST_PLACES:
+        found.append(f"tasks side by side (--concurrency) can be 1 to {MOST_PLACES:,}, not {options.concurrency:,}")
+    return found
+
+
+def address_parts(address: str) -> tuple[str, int]:
+    """Return host and port of `HOST:PORT`, `[::1]:PORT` or `PORT`. Raises ValueError."""
+    host, _, port = address.rpartition(":")
+    if not port.isdecimal() or int(port) > 65535 or (":" in host and not host.startswith("[")):
+        raise ValueError(f"{address!r} is not HOST:PORT, nor a PORT of this host alone")
+    return host.strip("[]") or "127.0.0.1", int(port)

@@ -70,12 +70,13 @@ def facts(settings: Any) -> dict[str, Any]:
         "settings": keys,
         "django": django.get_version(),
         "time_zone": settings.TIME_ZONE,
+        "database_identity": identity(settings.DATABASES[given.database]),
         "database": database(settings.DATABASES[given.database]),
     }
 
 
 def _fields() -> list[str]:
-    from bgtasksd.options import KEYS_ALONE, TABLE
+    from bgtasksd.option_table import KEYS_ALONE, TABLE
 
     return [option.name for option in TABLE if option.is_key] + list(KEYS_ALONE)
 
@@ -87,6 +88,12 @@ def database(configured: dict[str, Any]) -> str:
     if "/" not in name:
         return f"{vendor} {name}".strip()
     return f"{vendor} {Path(name).name}{' (WAL)' if is_wal(Path(name)) else ''}"
+
+
+def identity(configured: dict[str, Any]) -> str:
+    """Return what tells this database from any other, and is no secret."""
+    parts = [configured.get(key) for key in ("ENGINE", "HOST", "PORT", "NAME")]
+    return " ".join(str(part) for part in parts if part)
 
 
 def is_wal(path: Path) -> bool:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from bgtasks.queue.types import Slow
-from bgtasksd.scoreboard import Page, WorkState
+from bgtasksd.scoreboard import Page, Record, WorkState
 
 PATIENCE = 1.0
 """Seconds; twice as long as a worker trusts what it has not started."""
@@ -19,10 +19,15 @@ AGAIN = 5.0
 class SlowTasks:
     """Finds each of them, and again every few seconds while it runs."""
 
-    def __init__(self, pages: Sequence[Page]) -> None:
+    def __init__(self, pages: Iterable[Page]) -> None:
         self.pages = pages
         self.named: dict[tuple[int, int], float] = {}
         """(worker id, sequence) → when it was named last, monotonic."""
+
+    @property
+    def are_there(self) -> bool:
+        """Whether any was seen at the last look."""
+        return bool(self.named)
 
     def found(self, workers: Iterable[str]) -> list[Slow] | None:
         """Return the tasks of these workers that have run for long and were not named lately; None: all rest."""
@@ -30,18 +35,25 @@ class SlowTasks:
         now = time.monotonic()
         slow, named, is_any_busy = [], {}, False
         for page in self.pages:
-            record, finished = page.read(), page.finished()  # in this order: what is over by now is not given back
+            running, finished = _running_on(page), page.finished()  # in this order: what is over is not given back
             name = names.get(page.worker_id)
-            if name is None or not page.is_alive or record.state is not WorkState.BUSY:
+            if name is None or not page.is_alive or not running:
                 continue
             is_any_busy = True
-            if now - record.started_at < PATIENCE:
-                continue
-            key = (page.worker_id, record.sequence)
-            named[key] = self.named.get(key, float("-inf"))
-            if now - named[key] >= AGAIN:
-                named[key] = now
-                over = tuple((entry.task_id, entry.token, entry.duration) for entry in finished)
-                slow.append(Slow(name, (record.task_id, record.token), over))
+            for record in running:
+                key = (page.worker_id, record.sequence)
+                if now - record.started_at < PATIENCE:
+                    continue
+                named[key] = self.named.get(key, float("-inf"))
+                if now - named[key] >= AGAIN and not page.is_of_places:
+                    named[key] = now
+                    over = tuple((entry.task_id, entry.token, entry.duration) for entry in finished)
+                    slow.append(Slow(name, (record.task_id, record.token), over))
         self.named = named
         return slow if is_any_busy else None
+
+
+def _running_on(page: Page) -> list[Record]:
+    """Return the tasks whose functions run there. Behind those that have places of their own nothing waits."""
+    records = page.in_blocks() if page.is_of_places else page.tasks()
+    return [record for record in records if record.state is WorkState.BUSY]

@@ -6,10 +6,12 @@ import os
 import socket
 import time
 from collections.abc import Callable, MutableMapping
+from pathlib import Path
 
 LONGEST_WATCHDOG_INTERVAL = 5.0
-LASTING = ("READY=1", "STOPPING=1")
-"""What must be heard however late."""
+LASTING = ("READY=1", "STOPPING=1", "RELOADING=1", "MONOTONIC_USEC=")
+"""What must be heard however late, each message by itself and in its order."""
+MOST_UNHEARD = 10
 _VARIABLES = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
 
 
@@ -22,7 +24,7 @@ class Notifier:
         self._waiting: tuple[Callable[[], None], int] | None = None
         self._address = "\0" + address[1:] if address.startswith("@") else address
         self._status = ""
-        self._unheard: tuple[str, ...] = ()
+        self._unheard: list[tuple[str, ...]] = []
         self._pinged_at = float("-inf")
 
     @classmethod
@@ -40,6 +42,10 @@ class Notifier:
         waiting, self._waiting = self._waiting, None
         if waiting is not None:
             waiting[0]()
+
+    def reloading(self) -> None:
+        """Options and code are read again; READY follows, whatever comes of it."""
+        self._send("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
     def call_when_ready(self, call: Callable[[], None], descriptor: int) -> None:
         """Call `call` with the first READY; somebody waits at the other end of `descriptor`."""
@@ -74,14 +80,36 @@ class Notifier:
         return ["STATUS=" + text.replace("\n", " ")]
 
     def _send(self, *lines: str) -> None:
-        lines = (*self._unheard, *lines)
-        if not self._address or not lines:
+        messages = [*self._unheard, lines] if lines else self._unheard
+        if not self._address or not messages:
             return
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
             sender.settimeout(0)
-            try:
-                sender.sendto("\n".join(lines).encode(), self._address)
-                self._unheard = ()
-            except OSError:  # systemd is away, or its queue full: say again what matters, with the next message
-                self._unheard = tuple(line for line in lines if line in LASTING)
-                self._status = ""
+            for heard, message in enumerate(messages):
+                try:
+                    sender.sendto("\n".join(message).encode(), self._address)
+                except OSError:  # systemd is away, or its queue full: say again what matters, before the next message
+                    self._unheard = [kept for left in messages[heard:] if (kept := lasting(left))][-MOST_UNHEARD:]
+                    self._status = ""
+                    return
+        self._unheard = []
+
+
+def lasting(message: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the lines that must be heard."""
+    return tuple(line for line in message if line.startswith(LASTING))
+
+
+def journal_command(membership: Path = Path("/proc/self/cgroup")) -> str | None:
+    """Return the command that shows what our tasks print, None when no unit of systemd runs us."""
+    if "INVOCATION_ID" not in os.environ:
+        return None
+    try:
+        group = membership.read_text().strip().splitlines()[-1].rpartition(":")[2]
+    except (OSError, IndexError):
+        return None
+    unit = next((part for part in reversed(group.split("/")) if part.endswith(".service")), None)
+    if unit is None:
+        return None
+    whose = "--user " if "/user@" in group.rpartition(unit)[0] else ""
+    return f"journalctl {whose}--unit {unit} --follow"

@@ -45,6 +45,15 @@ def forget_local_tasks() -> Iterator[None]:
 
 
 @pytest.fixture
+def own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a test register its functions in a registry of its own."""
+    from bgtasks import registry  # needs configured settings
+
+    monkeypatch.setattr(registry, "_tasks", {})
+    monkeypatch.setattr(registry, "_sources", {})
+
+
+@pytest.fixture
 def queue_tables(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
     """Give real transactions on empty tables of bgtasks: what several connections or processes see."""
     from bgtasks.models import CompletedTask, Queue, Task, TaskAttempt, WorkerProcess

@@ -1,36 +1,47 @@
 """Run the tests on every database that answers: all of them on the first, on the others what depends on a database.
 
-    python tests/databases.py [--database all|sqlite|postgres|mariadb] [-- arguments of pytest]
+    python tests/databases.py [--database all|sqlite|postgres|mariadb] [--lanes N] [-- arguments of pytest]
 
-What was left out is named, with the reason; with CI=true leaving something out is a failure.
+What was left out is named, with the reason; with CI=true leaving something out is a failure. Most of a test's time is
+waiting, so they run in lanes beside one another, in parts of about equal length; the first lane is shown as it runs.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import re
 import subprocess
 import sys
 import time
+from collections import Counter, deque
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 VENDORS = ("sqlite", "postgres", "mariadb")
-ON_EVERY_DATABASE = ("bgtasks", "contract", "heritage", "lifecycle", "faults", "waking", "example")
-"""Folders below tests/ whose outcome may depend on the database. Everything else runs once."""
+PROCESSES = ("lifecycle", "faults", "waking", "example", "soak")
+CORE = ("bgtasks", "contract", "heritage", "conformance", "tasks_backend")
+"""Folders below tests/ whose outcome may depend on the database, in two parts. Everything else runs once."""
+NOTHING_COLLECTED = 5
+"""Pytest's exit code for a part in which nothing was chosen."""
 
 CLOSING = re.compile(r"^(?:=+ )?(?P<counts>(?:\d+ [a-z]+(?:, )?)+) in [\d.]+s.*$", re.MULTILINE)
 
 
 @dataclass
-class Run:
-    """One database: how its tests ended, or why they were left out."""
+class Part:
+    """Tests that run in one go on one database, and how they ended."""
 
     vendor: str
-    left_out: str = ""
+    name: str
+    paths: list[str]
     exit_code: int = 0
+    printed: bytes = b""
+    """What is still to be shown."""
     closing: str = "no tests ran"
     counts: dict[str, int] = field(default_factory=dict)
 
@@ -40,63 +51,106 @@ def main() -> int:
     options, given = parse(sys.argv[1:])
     started = time.monotonic()
     vendors = VENDORS if options.database == "all" else (options.database,)
-    runs = []
-    for position, vendor in enumerate(vendors):
-        runs.append(run(vendor, everything=position == 0, given=given))
-    return report(runs, time.monotonic() - started)
+    left_out = {vendor: reason for vendor in vendors if (reason := why_unreachable(vendor))}
+    running = [vendor for vendor in vendors if vendor not in left_out]
+    parts = [part for at, vendor in enumerate(running) for part in parts_of(vendor, given, everything=at == 0)]
+    run_in_lanes(parts, given, options.lanes)
+    return report(vendors, left_out, parts, time.monotonic() - started)
+
+
+def parts_of(vendor: str, given: list[str], *, everything: bool) -> list[Part]:
+    """Return what is to run on a database."""
+    if any((ROOT / argument.partition("::")[0]).exists() for argument in given if not argument.startswith("-")):
+        return [Part(vendor, "what was named", [])]
+    groups = {"processes": PROCESSES, "core": CORE}
+    if everything:
+        known = {*PROCESSES, *CORE}
+        groups["the rest"] = tuple(path.name for path in sorted((ROOT / "tests").iterdir()) if _is_other(path, known))
+    return [Part(vendor, name, [f"tests/{each}" for each in folders]) for name, folders in groups.items()]
+
+
+def _is_other(path: Path, known: set[str]) -> bool:
+    """Tell whether a path below tests/ holds tests and is none of these folders."""
+    if path.is_dir():
+        return path.name not in known and next(path.rglob("test_*.py"), None) is not None
+    return path.name.startswith("test_")
+
+
+def run_in_lanes(parts: list[Part], given: list[str], lanes: int) -> None:
+    """Run the parts, so many at a time: the first lane from the beginning and shown, the others from the end."""
+    waiting, done = deque(parts), list[Part]()
+
+    def work() -> None:
+        with contextlib.suppress(IndexError):
+            while True:
+                done.append(run(waiting.pop(), given, is_shown=False))
+
+    with ThreadPoolExecutor(max_workers=max(1, lanes - 1)) as pool:
+        others = [pool.submit(work) for _ in range(lanes - 1)]
+        with contextlib.suppress(IndexError):
+            while True:
+                run(waiting.popleft(), given, is_shown=True)
+                show(done)
+        for other in others:
+            other.result()
+    show(done)
 
 
 def parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
     """Return the options, and what follows `--`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--database", choices=("all", *VENDORS), default="all")
+    parser.add_argument("--lanes", type=int, default=3, help="how many parts run at a time (default: 3)")
     cut = arguments.index("--") if "--" in arguments else len(arguments)
     return parser.parse_args(arguments[:cut]), arguments[cut + 1 :]
 
 
-def run(vendor: str, *, everything: bool, given: list[str]) -> Run:
-    """Run the tests on one database, unless it cannot be reached."""
-    reason = why_unreachable(vendor)
-    if reason:
-        print(f"\n{vendor} is left out: {reason}", flush=True)
-        return Run(vendor, left_out=reason)
-    print(f"\n== tests on {vendor}{'' if everything else ' (what depends on the database)'}", flush=True)
-    paths = [] if everything or names_tests(given) else depending_on_the_database()
+def run(part: Part, given: list[str], *, is_shown: bool) -> Part:
+    """Run one part and note how it ended."""
+    if is_shown:
+        print(heading(part), flush=True)
     # -X dev shows what Python would otherwise keep to itself, without reaching the processes that tests start
-    command = [sys.executable, "-X", "dev", "-m", "pytest", *paths, *given]
+    command = [sys.executable, "-X", "dev", "-m", "pytest", *part.paths, *given]
     if sys.stdout.isatty():
         command.append("--color=yes")
-    environment = {**os.environ, "BGTASKS_TEST_DB": vendor}
-    return shown(vendor, command, environment)
+    apart = f"{os.environ.get('BGTASKS_TEST_SUFFIX', 'main')}_{part.name.split()[-1]}"
+    environment = {**os.environ, "BGTASKS_TEST_DB": part.vendor, "BGTASKS_TEST_SUFFIX": apart}
+    finish(part, command, environment, is_shown=is_shown)
+    return part
 
 
-def names_tests(given: list[str]) -> bool:
-    """Tell whether the caller named files or folders to run."""
-    return any((ROOT / argument.partition("::")[0]).exists() for argument in given if not argument.startswith("-"))
+def heading(part: Part) -> str:
+    """Return what stands above the output of a part."""
+    return f"\n== tests on {part.vendor}: {part.name}"
 
 
-def depending_on_the_database() -> list[str]:
-    """Return the folders that run on every database, as far as they exist."""
-    return [f"tests/{name}" for name in ON_EVERY_DATABASE if (ROOT / "tests" / name).is_dir()]
+def show(done: list[Part]) -> None:
+    """Print what parts beside the first lane have printed, once."""
+    while done:
+        part = done.pop(0)
+        print(heading(part), flush=True)
+        sys.stdout.buffer.write(part.printed)
+        sys.stdout.buffer.flush()
 
 
-def shown(vendor: str, command: list[str], environment: dict[str, str]) -> Run:
-    """Run pytest, pass on what it prints as it comes, and keep its closing line."""
+def finish(part: Part, command: list[str], environment: dict[str, str], *, is_shown: bool) -> None:
+    """Run pytest, pass on what it prints as it comes or keep it, and find its closing line."""
     printed = bytearray()
     with subprocess.Popen(
         command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
     ) as child:
         assert child.stdout is not None
         while piece := os.read(child.stdout.fileno(), 65536):
-            sys.stdout.buffer.write(piece)
-            sys.stdout.buffer.flush()
+            if is_shown:
+                sys.stdout.buffer.write(piece)
+                sys.stdout.buffer.flush()
             printed += piece
-    result = Run(vendor, exit_code=child.returncode)
+    part.exit_code = 0 if child.returncode == NOTHING_COLLECTED else child.returncode
+    part.printed = bytes(printed)
     text = re.sub(r"\x1b\[[\d;]*m", "", printed[-4000:].decode(errors="replace"))
     for match in CLOSING.finditer(text):
-        result.closing = match[0].strip("= ")
-        result.counts = {word: int(number) for number, word in re.findall(r"(\d+) ([a-z]+)", match["counts"])}
-    return result
+        part.closing = match[0].strip("= ")
+        part.counts = {word: int(number) for number, word in re.findall(r"(\d+) ([a-z]+)", match["counts"])}
 
 
 def why_unreachable(vendor: str) -> str:
@@ -136,22 +190,22 @@ def _try_mariadb() -> str:
     return ""
 
 
-def report(runs: list[Run], seconds: float) -> int:
-    """Print one line per database and the sum as pytest words it; return the exit code."""
+def report(vendors: Sequence[str], left_out: dict[str, str], parts: list[Part], seconds: float) -> int:
+    """Print a line for each part and the sum as pytest words it; return the exit code."""
     print()
-    for each in runs:
-        print(f"{each.vendor:<9} {'LEFT OUT: ' + each.left_out if each.left_out else each.closing}")
-    total: dict[str, int] = {}
-    for each in runs:
-        for word, number in each.counts.items():
-            total[word] = total.get(word, 0) + number
-    left_out = [each.vendor for each in runs if each.left_out]
-    incomplete = bool(left_out) and (os.environ.get("CI") == "true" or len(left_out) == len(runs))
+    for vendor, reason in left_out.items():
+        print(f"{vendor:<9} LEFT OUT: {reason}")
+    total: Counter[str] = Counter()
+    for part in parts:
+        print(f"{part.vendor:<9} {part.name:<14} {part.closing}")
+        total.update(part.counts)
+    incomplete = bool(left_out) and (os.environ.get("CI") == "true" or len(left_out) == len(vendors))
     if incomplete:
         print(f"failed: nothing may be left out here, and {', '.join(left_out)} was")
     counts = ", ".join(f"{number} {word}" for word, number in sorted(total.items(), key=_failures_first))
     print(f"======== {counts or 'no tests ran'} in {seconds:.2f}s ========", flush=True)
-    return 1 if incomplete else max((each.exit_code for each in runs), default=0)
+    worst = max((part.exit_code for part in parts), default=0)
+    return 1 if incomplete else worst or (0 if total else NOTHING_COLLECTED)
 
 
 def _failures_first(counted: tuple[str, int]) -> int:

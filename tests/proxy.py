@@ -1,4 +1,4 @@
-"""A TCP proxy in front of a database: closing it is what an outage looks like from a client."""
+"""A TCP proxy in front of a database: closing it is what an outage looks like from a client, silence a lost network."""
 
 from __future__ import annotations
 
@@ -17,14 +17,18 @@ class Proxy:
         self.pairs: dict[socket.socket, socket.socket] = {}
         with socket.create_server(("127.0.0.1", 0)) as probe:
             self.port = probe.getsockname()[1]
-        self.is_over = False
+        self.frozen: list[socket.socket] = []
+        self.is_over = self.is_silent = False
         self.lock = threading.Lock()
         self.thread = threading.Thread(target=self.forward, daemon=True)
         self.thread.start()
 
     def open(self) -> None:
-        """Let connections through."""
+        """Let connections through; after a silence also what was said meanwhile."""
         with self.lock:
+            if self.is_silent:
+                self.is_silent = False
+                return
             self.listener = socket.create_server(("127.0.0.1", self.port), backlog=64)
 
     def cut(self) -> None:
@@ -37,23 +41,36 @@ class Proxy:
                 one.close()
             self.pairs.clear()
 
+    def silence(self) -> None:
+        """Forward nothing any more, in either direction, and answer nobody who connects."""
+        with self.lock:
+            self.is_silent = True
+
+    def freeze(self) -> None:
+        """Forward nothing any more on the present connections, and leave them open: what a server that hangs does."""
+        with self.lock:
+            self.frozen.extend(self.pairs)
+            self.pairs.clear()
+
     def close(self) -> None:
         """End the thread."""
         self.cut()
         self.is_over = True
         self.thread.join(10)
+        for one in self.frozen:
+            one.close()
 
     def forward(self) -> None:
         while not self.is_over:
             with self.lock:
-                sources = [*self.pairs, *([self.listener] if self.listener else [])]
+                sources = [*self.pairs, *([self.listener] if self.listener else [])] if not self.is_silent else []
             if not sources:
                 threading.Event().wait(0.02)
                 continue
             with contextlib.suppress(OSError, ValueError):
                 ready, _, _ = select.select(sources, [], [], 0.05)
                 with self.lock:
-                    for source in ready:
+                    for source in ready if not self.is_silent else []:
                         self.serve(source)
 
     def serve(self, source: socket.socket) -> None:

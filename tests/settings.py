@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -80,3 +81,9 @@ TEMPLATES = [
 ]
 ROOT_URLCONF = "tests.project.urls"
 BGTASKS: dict[str, Any] = {}
+if find_spec("django.tasks") or find_spec("django_tasks"):
+    INSTALLED_APPS += [] if find_spec("django.tasks") else ["django_tasks"]
+    TASKS = {
+        "default": {"BACKEND": "bgtasks.DatabaseBackend", "QUEUES": []},
+        "once": {"BACKEND": "bgtasks.DatabaseBackend", "QUEUES": ["default", "mail"], "OPTIONS": {"MAX_ATTEMPTS": 1}},
+    }

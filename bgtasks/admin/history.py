@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from bgtasks.admin.lists import FastAdmin, QueueFilter, ReadOnlyAdmin, ids_of, preformatted, report, selected
-from bgtasks.admin.tasks import errors_of
+from bgtasks.admin.tasks import errors_of, in_words
 from bgtasks.models import CompletedTask, TaskAttempt
 from bgtasks.queue import claims
 
@@ -33,12 +33,12 @@ class CompletedTaskAdmin(ReadOnlyAdmin):
     search_help_text = "an id, or part of a name or of the arguments"
     actions = [retry]
     fieldsets = [
-        (None, {"fields": ["task_name", "task_params", "verbose_name", "outcome", "result"]}),
+        (None, {"fields": ["task_name", "task_params", "verbose_name", "outcome", "how_far", "result"]}),
         ("When", {"fields": ["created_at", "due_at", "locked_at", "run_at", "failed_at"]}),
         ("Runs", {"fields": ["attempts", "crashes", "max_attempts", "max_run_time", "locked_by", "failed_attempts"]}),
         ("Origin", {"fields": ["queue", "priority", "repeat", "repeat_until", "creator", "task_hash", "headers"]}),
     ]
-    readonly_fields = ["failed_attempts", "creator"]
+    readonly_fields = ["how_far", "failed_attempts", "creator"]
 
     def has_retry_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("bgtasks.change_completedtask")
@@ -50,6 +50,10 @@ class CompletedTaskAdmin(ReadOnlyAdmin):
     @admin.display(boolean=True)
     def locked_by_pid_running(self, task: CompletedTask) -> None:
         return None
+
+    @admin.display(description="Progress")
+    def how_far(self, task: CompletedTask) -> str | None:
+        return in_words(task)
 
     @admin.display(description="Errors")
     def failed_attempts(self, task: CompletedTask) -> str:

@@ -10,7 +10,8 @@ from django.http import HttpRequest, HttpResponse
 
 from bgtasks.admin.lists import FastAdmin, QueueFilter, ids_of, preformatted, report, selected
 from bgtasks.hints import missing_worker
-from bgtasks.models import Task, TaskAttempt
+from bgtasks.models import CompletedTask, Task, TaskAttempt
+from bgtasks.progress import progress_in
 from bgtasks.queue import claims
 
 
@@ -35,7 +36,9 @@ def run_now(page: FastAdmin, request: HttpRequest, queryset: QuerySet[Task]) -> 
 @admin.action(description="Cancel", permissions=["change"])
 def cancel(page: FastAdmin, request: HttpRequest, queryset: QuerySet[Task]) -> None:
     tasks = selected(page, request, queryset, "cancelled")
-    report(page, request, sum(claims.cancel(task.pk) for task in tasks), "cancelled, or asked to stop if running")
+    cancelled = claims.cancel_many(ids_of(tasks))
+    count = len(cancelled.ended) + len(cancelled.asked)
+    report(page, request, count, "cancelled, or asked to stop if running")
 
 
 class HasErrorFilter(admin.SimpleListFilter):
@@ -66,12 +69,12 @@ class TaskAdmin(FastAdmin):
     search_help_text = "an id, or part of a name or of the arguments"
     actions = [inc_priority, dec_priority, run_now, cancel]
     readonly_fields = [
-        "task_name", "task_params", "task_hash", "status", "attempts", "crashes", "failed_attempts", "locked_by",
-        "locked_at", "locked_until", "locked_by_pid_running", "cancel_requested_at", "creator", "headers", "created_at",
-        "due_at",
+        "task_name", "task_params", "task_hash", "status", "attempts", "crashes", "failed_attempts", "how_far",
+        "locked_by", "locked_at", "locked_until", "locked_by_pid_running", "cancel_requested_at", "creator", "headers",
+        "created_at", "due_at",
     ]  # fmt: skip
     fieldsets = [
-        (None, {"fields": ["task_name", "task_params", "verbose_name", "status"]}),
+        (None, {"fields": ["task_name", "task_params", "verbose_name", "status", "how_far"]}),
         ("When", {"fields": ["run_at", "priority", "queue", "repeat", "repeat_until", "due_at", "created_at"]}),
         ("Limits", {"fields": ["max_attempts", "max_run_time"]}),
         ("Runs", {"fields": ["attempts", "crashes", "failed_attempts", "cancel_requested_at"]}),
@@ -89,6 +92,10 @@ class TaskAdmin(FastAdmin):
             return None
         known: bool | None = getattr(task, "worker_is_live", None)  # looked up for all rows of a list at once
         return task.locked_by_pid_running() if known is None else known
+
+    @admin.display(description="Progress")
+    def how_far(self, task: Task) -> str | None:
+        return in_words(task)
 
     @admin.display(description="Errors")
     def failed_attempts(self, task: Task) -> str:
@@ -110,8 +117,13 @@ class TaskAdmin(FastAdmin):
 def _delete(tasks: list[Task]) -> None:
     """Delete the waiting ones; one that runs is asked to stop, and then goes to the history as cancelled."""
     claims.delete_waiting(ids_of(tasks))
-    for task_id in Task.objects.filter(pk__in=ids_of(tasks)).values_list("pk", flat=True):
-        claims.cancel(task_id)
+    claims.cancel_many(ids_of(tasks))
+
+
+def in_words(task: Task | CompletedTask) -> str | None:
+    """Return how far a task is, or was when it ended; None if it has told nothing."""
+    told = progress_in(task.progress)
+    return None if told is None else told.in_words()
 
 
 def errors_of(task_id: int) -> str:

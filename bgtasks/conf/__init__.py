@@ -48,11 +48,18 @@ class Conf:
     # bgtasksd start, one key per option
     workers: int | None = None
     queues: tuple[str, ...] | None = None
+    concurrency: int | None = None
     sleep: float | None = None  # seconds
     max_age: float | None = None  # seconds
     max_memory: int | None = None  # bytes
+    max_memory_kill: int | None = None  # bytes
     max_tasks: int | None = None
     drain_timeout: float | None = None  # seconds
+    preload: str | None = None
+    strays: str | None = None
+    on_failed: str | None = None
+    status_socket: bool | None = None
+    http: str | None = None
     log_file: str | None = None
     log_format: str | None = None
     daemon: bool | None = None
@@ -61,7 +68,6 @@ class Conf:
     orphan_timeout: float | None = None  # seconds
     boot_timeout: float | None = None  # seconds
     idle_timeout: float | None = None  # seconds
-    preload: str | None = None
 
 
 class Problem(NamedTuple):

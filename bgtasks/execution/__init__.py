@@ -4,12 +4,14 @@ from bgtasks.execution.activation import Activation
 from bgtasks.execution.body import EXIT_OF_A_COPY, interrupt
 from bgtasks.execution.connections import close_connections, tidy_connections
 from bgtasks.execution.outcomes import OWN_FRAMES, outcome_of
+from bgtasks.execution.places import Places
 from bgtasks.execution.running import execute, failed, max_attempts, run_time_limit, settles_each, task_of
 
 __all__ = [
     "EXIT_OF_A_COPY",
     "OWN_FRAMES",
     "Activation",
+    "Places",
     "close_connections",
     "execute",
     "failed",

@@ -37,13 +37,38 @@ def _body(sequence: int, function: Callable[..., Any], args: Sequence[Any], kwar
     return function(*args, **kwargs)
 
 
+def is_interrupted(sequence: int) -> bool:
+    """Say whether an interrupt was asked for in the task of that sequence, whatever became of it."""
+    return _order is not None and _order[0] == sequence != 0
+
+
+async def call_beside(
+    sequence: int, function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> Any:
+    """Await a task's coroutine function; the same for one of several that take turns in an event loop."""
+    pid = os.getpid()
+    try:
+        return await _body_beside(sequence, function, args, kwargs)
+    finally:
+        if os.getpid() != pid:
+            os._exit(EXIT_OF_A_COPY)
+
+
+async def _body_beside(
+    sequence: int, function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> Any:
+    """Mark the stack whenever it is the turn of this one."""
+    if _order is not None and _order[0] == sequence != 0:
+        raise _order[1](_order[1].__doc__)
+    return await function(*args, **kwargs)
+
+
 def refuse_unrun(value: Any, function: Callable[..., Any]) -> None:
     """Raise InvalidTaskError if calling the function has only made an object that would run it: nothing was done."""
     if isinstance(value, CoroutineType):
         value.close()  # or Python warns that nobody awaited it
         raise InvalidTaskError(
-            "the task is a coroutine function, and workers run plain functions only: "
-            "decorate a function that calls asgiref.sync.async_to_sync of it"
+            "the task returned a coroutine, which nobody awaits: write it as `async def`, or run the coroutine in it"
         )
     if isgeneratorfunction(function) or isasyncgenfunction(function):
         raise InvalidTaskError("the task is a generator function: nothing runs it, so write it without yield")
@@ -72,7 +97,10 @@ def interrupt(sequence: int, reason: type[TaskInterruption]) -> None:
 def _is_on_the_stack(sequence: int) -> bool:
     frame: FrameType | None = sys._getframe()
     while frame is not None:
-        if frame.f_code is _body.__code__ and frame.f_locals["sequence"] == sequence:
+        # Not in a set: to hash a code object takes longer than all the rest.
+        if (frame.f_code is _body.__code__ or frame.f_code is _body_beside.__code__) and frame.f_locals[
+            "sequence"
+        ] == sequence:
             return True
         frame = frame.f_back
     return False

@@ -33,6 +33,6 @@ def _identity_of(row: WorkerProcess) -> Identity:
 def _death_of(row: WorkerProcess) -> Death:
     """Return what is known of a worker that nobody saw die: if it held one task alone, that is what it was running."""
     held = list(Task.objects.using(claims.alias()).filter(status=Status.RUNNING, locked_by=row.name)[:2])
-    running = (held[0].id, held[0].claim) if len(held) == 1 and held[0].claim is not None else None
+    running = ((held[0].id, held[0].claim),) if len(held) == 1 and held[0].claim is not None else ()
     reason = f"worker process {row.pid} is gone"
     return Death(row.name, Ending.CRASHED, reason, running=running, are_suspects=len(held) > 1)

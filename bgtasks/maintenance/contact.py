@@ -14,7 +14,7 @@ class Contact:
         self.lease = lease
         self.since: float | None = None
         self._last = 0.0
-        self._offset = 0.0
+        self._offset = self._last_offset = 0.0
 
     def succeeded(self, now: float, database_clock: float) -> None:
         """Note a write that succeeded: monotonic seconds here, and seconds of the database's clock at that time."""
@@ -23,7 +23,11 @@ class Contact:
         has_stepped = abs(offset - self._offset) > self.lease / 4
         if self.since is None or is_late or has_stepped:
             self.since, self._offset = now, offset
-        self._last = now
+        self._last, self._last_offset = now, offset
+
+    def reckoned(self, now: float) -> float:
+        """Return what the database's clock should show now: if it has been set since, nobody has noticed yet."""
+        return now + self._last_offset
 
     def lost(self) -> None:
         """Note that the database could not be reached, or a connection broke."""

@@ -23,6 +23,8 @@ class Report:
     staged: int = 0
     found_ready: bool = False
     """There is something to claim; known if due tasks were looked for in this round."""
+    cancel_requested: list[tuple[int, int, str]] = field(default_factory=list)
+    """(task id, token, worker) of running tasks that somebody wants to end; known as far as somebody looked."""
     given_back: int = 0
     """Tasks that waited behind a slow one."""
     pruned: int = 0

@@ -11,23 +11,17 @@ from typing import Any
 
 from django.db import Error
 
-from bgtasks import conf
 from bgtasks.execution import close_connections
 from bgtasks.maintenance.burial import Burial
 from bgtasks.maintenance.contact import Contact
 from bgtasks.maintenance.latecomers import FIRST_LOOK, Latecomers
+from bgtasks.maintenance.old_history import INTERVAL, OldHistory
 from bgtasks.maintenance.report import Report
 from bgtasks.queue import claims
 from bgtasks.queue.types import Death, Ending, Release
 
 logger = logging.getLogger("bgtasks.maintenance")
 
-PRUNE_INTERVAL = 60.0
-PRUNE_INTERVAL_AT_LEAST = 5.0
-PRUNE_SLICE = 0.2
-PRUNE_PAUSE, SHORTEST_PRUNE_PAUSE = 0.8, 0.1
-"""Seconds at a time, and between two of them while there is more: a fifth of the time, and if that goes on for long
-more and more of it. However fast history grows, it has to end."""
 QUEUES_INTERVAL = 60.0
 BURY_INTERVAL = 10.0
 SAMPLE_INTERVAL = 5.0
@@ -73,9 +67,7 @@ class Maintenance:
         self.sample = sample
         self.deaths: list[Death] = []
         self.latecomers = Latecomers(lease / 3)
-        self.attempts_looked_at = 0
-        """Up to this id, attempts of tasks that are no longer there were looked for."""
-        self.prune_pause = PRUNE_PAUSE
+        self.old_history = OldHistory()
         self.failures, self.retry_at = 0, 0.0
         self.renewed_at: float | None = None
         """Monotonic; None: never."""
@@ -89,7 +81,7 @@ class Maintenance:
             Duty(self.reclaim, lease / 3),
             Duty(self.bury, BURY_INTERVAL),
             self.looking_again,
-            Duty(self.prune, PRUNE_INTERVAL),
+            Duty(self.old_history.prune, INTERVAL),
             Duty(self.give_rows_to_queues, QUEUES_INTERVAL),
         ]
         if sample is not None:
@@ -101,9 +93,10 @@ class Maintenance:
         report = Report(is_database_up=self.failures == 0)
         if now < self.retry_at:
             return report
-        for duty in self.duties:
-            if duty.due_at <= now and not self._do(duty, now, report):
-                break
+        with claims.bound:
+            for duty in self.duties:
+                if duty.due_at <= now and not self._do(duty, now, report):
+                    break
         return report
 
     def seconds_until_next(self, now: float | None = None) -> float:
@@ -161,6 +154,7 @@ class Maintenance:
     def renew(self, report: Report) -> None:
         """Renew the leases of our living workers; this is also the write that contact is measured by."""
         report.renewal = claims.renew(self.holders(), self.renewal)
+        report.cancel_requested += report.renewal.cancel_requested
         clock = claims.database_now().timestamp()
         self.renewed_at = time.monotonic()
         self.contact.succeeded(self.renewed_at, clock)
@@ -190,8 +184,10 @@ class Maintenance:
 
     def reclaim(self, report: Report) -> None:
         """Take what other hosts have been silent about for a whole lease, if our own contact is beyond doubt."""
-        if self.contact.is_continuous(time.monotonic()):
-            for release in claims.reclaim(own=self.holders()):
+        now = time.monotonic()
+        if self.contact.is_continuous(now):
+            reckoned, silence = self.contact.reckoned(now), self.contact.lease
+            for release in claims.reclaim(reckoned, own=self.holders(), silence=silence):
                 self._note_release(release, "its host has been silent for a whole lease", report)
 
     def bury(self, report: Report) -> None:
@@ -207,19 +203,6 @@ class Maintenance:
             self._note_release(claims.release(Death(worker, Ending.STOPPED, reason)), reason, report)
             self.latecomers.looked()
         return self.latecomers.seconds_until_next(time.monotonic())
-
-    def prune(self, report: Report) -> float | None:
-        """Delete old history for a moment; if there is more, go on soon."""
-        claims.forget_silent()
-        self.attempts_looked_at, orphans = claims.prune_orphans(self.attempts_looked_at)
-        began = time.monotonic()
-        report.pruned = claims.prune(seconds=PRUNE_SLICE) + orphans
-        if time.monotonic() - began >= PRUNE_SLICE or self.attempts_looked_at:
-            self.prune_pause = max(SHORTEST_PRUNE_PAUSE, self.prune_pause * 0.95)
-            return self.prune_pause
-        self.prune_pause = PRUNE_PAUSE
-        shortest = min((kept for kept in conf.current().keep.values() if kept is not None), default=PRUNE_INTERVAL)
-        return max(PRUNE_INTERVAL_AT_LEAST, shortest) if shortest < PRUNE_INTERVAL else None
 
     def give_rows_to_queues(self, report: Report) -> None:
         """Let claims find the queues that somebody filled in SQL."""

@@ -19,6 +19,9 @@ LED_BY_STATUS = {
     "bgtasks_task_scheduled": ("(status, run_at)", ""),
     "bgtasks_task_running": ("(status, locked_by)", ""),
 }
+# What was known of these columns when the table was nearly empty makes PostgreSQL sort a whole backlog for each claim,
+# until it is analysed again (100,000 rows: 90 ms, else 10). Knowing nothing of them, it reads the indexes in order.
+NEVER_ANALYSED = ("id", "queue", "claim_order", "run_at", "status", "locked_by")
 EAGER_VACUUM = "autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 1000"
 
 
@@ -41,6 +44,8 @@ class CreateClaimIndexes(Operation):
             schema_editor.execute(f"CREATE INDEX {name} ON bgtasks_task {columns} {condition}".strip())
         if vendor == "postgresql":
             schema_editor.execute(f"ALTER TABLE bgtasks_task SET (fillfactor = 85, {EAGER_VACUUM})")
+            unanalysed = ", ".join(f"ALTER COLUMN {name} SET STATISTICS 0" for name in NEVER_ANALYSED)
+            schema_editor.execute(f"ALTER TABLE bgtasks_task {unanalysed}")
             schema_editor.execute(f"ALTER TABLE bgtasks_completedtask SET ({EAGER_VACUUM})")
 
     def database_backwards(

@@ -81,6 +81,7 @@ class Request(models.Model):
     creator = GenericForeignKey("creator_content_type", "creator_object_id")
     created_at = models.DateTimeField(null=True, blank=True)
     headers = models.TextField(blank=True, default="")
+    progress = models.TextField(null=True, blank=True)  # JSON; of the attempt that runs, or of the last one
     backend = models.CharField(max_length=64, blank=True, default="")
     legacy_id = models.BigIntegerField(null=True, blank=True)
 

@@ -6,10 +6,12 @@ from collections.abc import Collection, Iterable
 from functools import cache
 from typing import Any
 
+from asgiref.sync import sync_to_async
 from django.db import models, router
 from django.db.models.base import ModelState
 from django.db.models.functions import Cast
 from django.utils import timezone
+from django.utils.module_loading import import_string
 
 from bgtasks import conf
 from bgtasks.arguments import encode, hash_of
@@ -116,6 +118,19 @@ class Task(Request):
         self.priority_sign = sign_for(self.backend)
         if self.status in (Status.SCHEDULED, Status.READY):
             self.status = Status.SCHEDULED if self.run_at > now else Status.READY
+
+    def cancel(self) -> bool:
+        """End this task: at once if it waits; if it runs, whoever runs it raises `TaskCancelled` in it.
+
+        A part of the transaction that is open. False: it is over already, or deleted.
+        """
+        # by name: the queue, which alone changes a status, knows the models and not the other way round
+        asked: bool = import_string("bgtasks.queue.claims.cancel")(self.pk)
+        return asked
+
+    async def acancel(self) -> bool:
+        """Do the same in a coroutine."""
+        return await sync_to_async(self.cancel)()
 
     def locked_by_pid_running(self) -> bool | None:
         """Return whether the worker that runs this task lives, on any host; None when no worker runs it."""

@@ -2,7 +2,7 @@
 
 from bgtasks.output.folding import FoldingHandler, Folds, attach_if_silent, flush_folded, fold
 from bgtasks.output.formatters import JournalFormatter, JsonFormatter, LineFormatter, formatter
-from bgtasks.output.terminal import format_count, one_line, paint, table, wants_colour
+from bgtasks.output.terminal import format_count, harmless, one_line, paint, table, terminal_width, wants_colour
 
 __all__ = [
     "FoldingHandler",
@@ -15,8 +15,10 @@ __all__ = [
     "fold",
     "format_count",
     "formatter",
+    "harmless",
     "one_line",
     "paint",
     "table",
+    "terminal_width",
     "wants_colour",
 ]

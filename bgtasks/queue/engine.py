@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from types import CodeType
 from typing import Any, ClassVar
 
 from django.conf import settings
@@ -19,6 +20,7 @@ from bgtasks.queue.request import Call, Stored
 from bgtasks.queue.rows import LIVE, names
 from bgtasks.queue.types import Holder
 from bgtasks.queue.watermark import Piece
+from bgtasks.queue.zones import in_utc, utc_offset
 
 Row = tuple[Any, ...]
 LOOKED_AT_PER_ROW = 3
@@ -52,10 +54,17 @@ class Engine(ABC):
     skip_locked: ClassVar[str] = " FOR UPDATE SKIP LOCKED"
     by_id: ClassVar[str] = ""
     """Hint after a table's name: find rows by their ids, or a small table is scanned, and locked, from end to end."""
+    first: ClassVar[str] = "LIMIT %(limit)s"
+    """End of a SELECT in the order of an index that is to be read no further than needed."""
     live_columns: ClassVar[str] = names(LIVE)
     """SELECT list of a live row, in the order of `rows.LIVE`."""
     delete_task: ClassVar[str] = "DELETE FROM bgtasks_task"
     """How to begin deleting tasks by their ids."""
+
+    connect_timeouts: ClassVar[tuple[str, ...]] = ()
+    """Options of the driver that bound, in whole seconds, how long it connects."""
+    answer_timeouts: ClassVar[tuple[str, ...]] = ()
+    """Options that bound how long it waits for an answer, whoever asks."""
 
     def __init__(self, connection: BaseDatabaseWrapper) -> None:
         self.connection = connection
@@ -89,6 +98,11 @@ class Engine(ABC):
     def to_database(self, value: datetime) -> Any:
         """Return a datetime as the ORM would store it."""
         return self.connection.ops.adapt_datetimefield_value(value)
+
+    def at(self, seconds: float) -> Any:
+        """Return a moment, in seconds since 1970, as the ORM would store it."""
+        moment = datetime.fromtimestamp(seconds, UTC)
+        return self.to_database(moment if settings.USE_TZ else timezone.make_naive(moment))
 
     def lasting(self, seconds: float) -> float:
         """Return the seconds to add for a lease: more if columns hold local time and that jumps meanwhile."""
@@ -150,6 +164,10 @@ class Engine(ABC):
         cursor.execute(sql, {**self.clock(), **parameters})
         return cursor
 
+    def wait_of_the_driver(self) -> CodeType | None:
+        """Return the code in which the driver waits for an answer, if a signal handler may raise there."""
+        return None
+
     def is_deadlock(self, error: Exception) -> bool:
         """Return whether the database undid a whole transaction because it was in the way of another one."""
         return False
@@ -194,27 +212,3 @@ def looked_at(want: int) -> int:
     If they take all of it, the heads of the queues are locked, which finds the rest but costs more.
     """
     return want * LOOKED_AT_PER_ROW + 8 if want else 0
-
-
-def with_zone(value: datetime, connection: BaseDatabaseWrapper) -> datetime:
-    """Return what a driver without time zones read, as the ORM would give it."""
-    if not settings.USE_TZ:
-        return value
-    if connection.timezone is UTC:
-        return value.replace(tzinfo=UTC)
-    return timezone.make_aware(value, connection.timezone)
-
-
-def in_utc(connection: BaseDatabaseWrapper) -> bool:
-    """Return whether columns hold UTC, as they do by default."""
-    return settings.USE_TZ and connection.timezone is UTC
-
-
-def utc_offset(connection: BaseDatabaseWrapper, at: datetime) -> int:
-    """Return the seconds by which the columns' time is ahead of UTC."""
-    if in_utc(connection):
-        return 0
-    zone = connection.timezone if settings.USE_TZ else timezone.get_default_timezone()
-    # With USE_TZ off `at` is naive and local: Django has set the process to TIME_ZONE.
-    offset = at.astimezone(zone).utcoffset()
-    return int(offset.total_seconds()) if offset else 0

@@ -28,7 +28,9 @@ KEEP = """
 UPDATE bgtasks_task {by_id} SET claim = %(fresh)s, locked_until = {until}
 WHERE id IN ({ids}) AND claim IN {tokens} AND status = 2
 """
-KEPT = "SELECT id FROM bgtasks_task {by_id} WHERE id IN ({ids}) AND claim = %(fresh)s AND status = 2"
+KEPT = (
+    "SELECT id, cancel_requested_at FROM bgtasks_task {by_id} WHERE id IN ({ids}) AND claim = %(fresh)s AND status = 2"
+)
 
 
 def give_back(claims: Iterable[Claim], *, worker: str) -> list[int]:
@@ -66,8 +68,12 @@ def keep(claims: Sequence[Claim], fresh: int, holder: Holder) -> list[Claim]:
         sql = KEEP.format(by_id=db.by_id, until=db.after("lease"), ids=ids, tokens=tokens)
         db.execute(cursor, sql, **parameters)
         rows = db.execute(cursor, KEPT.format(by_id=db.by_id, ids=ids), fresh=fresh).fetchall()
-    kept = {task_id for (task_id,) in rows}
-    return [replace(claim, token=fresh) for claim in claims if claim.task_id in kept]
+    unwanted = {task_id: requested_at is not None for task_id, requested_at in rows}
+    return [
+        replace(claim, token=fresh, is_unwanted=unwanted[claim.task_id])
+        for claim in claims
+        if claim.task_id in unwanted
+    ]
 
 
 def give_back_held(

@@ -2,37 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from types import CodeType
 from typing import Any
 
 from django.conf import settings
 from django.utils import timezone
 
-from bgtasks.queue.engine import AtOnce, Ended, Engine, Row, in_utc, looked_at
+from bgtasks.queue import prepared
+from bgtasks.queue.choosing.postgresql import CHOSEN, claiming
+from bgtasks.queue.engine import AtOnce, Ended, Engine, Row, looked_at
 from bgtasks.queue.inserts import postgresql as inserts
 from bgtasks.queue.request import Call, Stored
 from bgtasks.queue.rows import LIVE, SHARED, TIMES, names, taken_along
 from bgtasks.queue.types import Holder
-from bgtasks.queue.watermark import Piece
-from bgtasks.queue_filters import QueueFilter, filter_of
+from bgtasks.queue.zones import in_utc
 
-EVERY_QUEUE = """
-SELECT name FROM bgtasks_queue WHERE paused_at IS NULL OR paused_until <= statement_timestamp()
-"""
-NAMED_QUEUES = """
-SELECT name FROM unnest(%(queues)s::text[]) AS asked(name) WHERE name NOT IN (
-    SELECT name FROM bgtasks_queue
-    WHERE paused_at IS NOT NULL AND (paused_until IS NULL OR paused_until > statement_timestamp()))
-"""
-# Names asked for may have no row yet; a pattern is looked for among the rows.
-MATCHING_QUEUES = f"""
-{NAMED_QUEUES} UNION ALL
-SELECT name FROM bgtasks_queue WHERE (paused_at IS NULL OR paused_until <= statement_timestamp())
-    AND name LIKE ANY(%(like)s::text[]) AND name <> ALL(%(queues)s::text[])
-    AND name <> ALL(%(without)s::text[]) AND NOT name LIKE ANY(%(unlike)s::text[])
-"""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Times travel as microseconds: Django's loader for them costs 10 µs each, five a row.
 RETURNED = ", ".join(
@@ -47,32 +33,6 @@ taken AS (
     WHERE id = ANY(ARRAY(SELECT id FROM chosen))
     RETURNING {RETURNED})
 """
-# The head of each queue, merged. Only what is taken gets locked: whoever looks at the same time finds the rest.
-# The rows seen are locked one after the other, by id: a join, or `status = 1` as the partial index has it, let old
-# statistics choose a scan of all ready rows (7 ms of 12,000). The inner limit is hidden: knowing it, the planner
-# might find a sort of all the rows it expects in a piece no dearer than reading that many in order.
-CHOSEN = """
-seen AS MATERIALIZED (
-    SELECT head.* FROM ({queues}) AS served CROSS JOIN LATERAL (
-        SELECT id, claim_order, run_at FROM bgtasks_task
-        WHERE status = 1 AND queue = served.name AND run_at <= statement_timestamp() {known} {within}
-        ORDER BY claim_order, run_at, id LIMIT (SELECT %(look)s) {lock_seen}
-    ) AS head ORDER BY claim_order, run_at, id LIMIT %(look)s
-), chosen AS (
-    SELECT task.id FROM seen CROSS JOIN LATERAL (
-        SELECT id FROM bgtasks_task WHERE id = seen.id AND status + 0 = 1 FOR NO KEY UPDATE SKIP LOCKED
-    ) AS task LIMIT %(want)s)
-"""
-# Each queue's pieces, if it has any. The comparison of rows is one range of the index.
-IN_PIECES = """
-SELECT named.name, COALESCE(piece.above, -4294967296) AS above, COALESCE(piece.since, '-infinity') AS since,
-    COALESCE(piece.first, 0) AS first, COALESCE(piece.below, 4294967296) AS below
-FROM ({queues}) AS named LEFT JOIN unnest(%(piece_queue)s::text[], %(piece_above)s::bigint[],
-    %(piece_since)s::timestamptz[], %(piece_first)s::bigint[], %(piece_below)s::bigint[])
-    AS piece(queue, above, since, first, below)
-    ON piece.queue = named.name
-"""
-WITHIN = "AND (claim_order, run_at, id) >= (served.above, served.since, served.first) AND claim_order < served.below"
 CLAIM = f"""
 WITH {CHOSEN}, {TAKEN}
 SELECT (SELECT count(*) FROM seen), taken.* FROM (SELECT 1) AS always LEFT JOIN taken ON true
@@ -112,7 +72,16 @@ class PostgreSQL(Engine):
 
     now = "statement_timestamp()"
     skip_locked = " FOR NO KEY UPDATE SKIP LOCKED"
+    first = "LIMIT (SELECT %(limit)s)"  # expecting fewer rows than a limit it knows, it might sort them all
     live_columns = RETURNED
+    connect_timeouts = ("connect_timeout",)
+
+    def wait_of_the_driver(self) -> CodeType | None:
+        try:
+            from psycopg import Connection  # an extra
+        except ImportError:
+            return None
+        return Connection.wait.__code__
 
     def after(self, seconds: str) -> str:
         return f"(statement_timestamp() + %({seconds})s * interval '1 second')"
@@ -137,7 +106,7 @@ class PostgreSQL(Engine):
         for pieces in dict.fromkeys((self.pieces, ())):
             for lock_seen, look in (("", looked_at), (LOCK, int)):
                 left = want - len(taken)
-                clauses, parameters = _claiming(left, holder, token, look(left), pieces)
+                clauses, parameters = claiming(left, holder, token, look(left), pieces)
                 cursor.execute(CLAIM.format(**clauses, lock_seen=lock_seen), parameters)
                 rows = cursor.fetchall()
                 taken += [row[1:] for row in rows if row[1] is not None]
@@ -155,10 +124,9 @@ class PostgreSQL(Engine):
     def at_once(self, ended: Sequence[Ended], want: int, holder: Holder, token: int) -> AtOnce:
         if not want:
             return self._finish_at_once(ended)
-        clauses, parameters = _claiming(want, holder, token, looked_at(want), self.pieces)
-        with self.connection.cursor() as cursor:
-            cursor.execute(AT_ONCE.format(**clauses, lock_seen=""), {**parameters, **_ending(ended)})
-            rows = cursor.fetchall()
+        clauses, parameters = claiming(want, holder, token, looked_at(want), self.pieces)
+        sql = AT_ONCE.format(**clauses, lock_seen="")
+        rows = prepared.fetch_all(self.connection, sql, {**parameters, **_ending(ended)})
         some, count, seen = rows[0][:3]
         finished = {one.task_id for one in ended} if count == len(ended) else set(some or ())
         taken = [row[3:] for row in rows if row[3] is not None]
@@ -166,49 +134,8 @@ class PostgreSQL(Engine):
         return AtOnce(finished, taken, len(taken) < want and may_be_more)
 
     def _finish_at_once(self, ended: Sequence[Ended]) -> AtOnce:
-        with self.connection.cursor() as cursor:
-            cursor.execute(FINISH_AT_ONCE, _ending(ended))
-            return AtOnce({task_id for (task_id,) in cursor.fetchall()}, [], may_be_more=False)
-
-
-def _claiming(
-    want: int, holder: Holder, token: int, look: int, pieces: Sequence[Piece]
-) -> tuple[dict[str, str], dict[str, Any]]:
-    """Return the clauses and the parameters by which this holder claims."""
-    parameters: dict[str, Any] = {
-        "want": want,
-        "look": look,
-        "token": token,
-        "holder": holder.name,
-        "lease": holder.lease,
-    }
-    clauses = {"queues": EVERY_QUEUE, "known": "", "within": ""}
-    if holder.queues is not None:
-        meant = filter_of(holder.queues)
-        clauses["queues"] = MATCHING_QUEUES if meant.prefixes else NAMED_QUEUES
-        parameters |= _meant(meant)
-    if holder.unknown:
-        clauses["known"] = "AND task_name <> ALL(%(unknown)s::text[])"
-        parameters["unknown"] = sorted(holder.unknown)
-    if pieces:
-        clauses |= {"queues": IN_PIECES.format(queues=clauses["queues"]), "within": WITHIN}
-        columns = zip(*pieces, strict=True)
-        parameters |= {f"piece_{name}": list(column) for name, column in zip(Piece._fields, columns, strict=True)}
-    return clauses, parameters
-
-
-def _meant(meant: QueueFilter) -> dict[str, list[str]]:
-    return {
-        "queues": list(meant.names),
-        "like": [_beginning(prefix) for prefix in meant.prefixes],
-        "without": list(meant.without_names),
-        "unlike": [_beginning(prefix) for prefix in meant.without_prefixes],
-    }
-
-
-def _beginning(prefix: str) -> str:
-    """Return the pattern of LIKE for texts that begin so."""
-    return re.sub(r"([\\%_])", r"\\\1", prefix) + "%"
+        rows = prepared.fetch_all(self.connection, FINISH_AT_ONCE, _ending(ended))
+        return AtOnce({task_id for (task_id,) in rows}, [], may_be_more=False)
 
 
 def _ending(ended: Sequence[Ended]) -> dict[str, Any]:

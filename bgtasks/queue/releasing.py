@@ -18,13 +18,15 @@ from bgtasks.queue.verdicts import Held, Verdict, exception_of, verdict
 
 COLUMNS = "id, claim, attempts, crashes, max_attempts, locked_by, locked_at"
 HELD_BY = f"SELECT {COLUMNS} FROM bgtasks_task WHERE status = 2 AND locked_by = %(worker)s ORDER BY id"
-SILENT = """
-SELECT DISTINCT locked_by FROM bgtasks_task WHERE status = 2 AND locked_until < {now} AND locked_by NOT IN {own}
-LIMIT %(limit)s
+# By the database's clock and by the caller's reckoning: it may have been put forward a moment ago.
+# A worker seen since is alive: somebody else's lock has kept its host from renewing this very row.
+EXPIRED = """
+status = 2 AND locked_until < {now} AND locked_until < %(reckoned)s AND NOT EXISTS (
+    SELECT 1 FROM bgtasks_workerprocess AS process
+    WHERE process.name = bgtasks_task.locked_by AND process.last_seen_at > {since})
 """
-EXPIRED = f"""
-SELECT {COLUMNS} FROM bgtasks_task WHERE status = 2 AND locked_by = %(worker)s AND locked_until < {{now}} ORDER BY id
-"""
+SILENT = f"SELECT DISTINCT locked_by FROM bgtasks_task WHERE {EXPIRED} AND locked_by NOT IN {{own}} LIMIT %(limit)s"
+EXPIRED_OF = f"SELECT {COLUMNS} FROM bgtasks_task WHERE {EXPIRED} AND locked_by = %(worker)s ORDER BY id"
 ANY_EXPIRED = "SELECT 1 FROM bgtasks_task WHERE status = 2 AND locked_until < {now} LIMIT 1"
 CRASH = f"UPDATE bgtasks_task SET crashes = crashes + 1 WHERE {GUARD}"
 FORGET = "DELETE FROM bgtasks_workerprocess WHERE name = %(worker)s"
@@ -33,39 +35,45 @@ FORGET = "DELETE FROM bgtasks_workerprocess WHERE name = %(worker)s"
 def release(death: Death) -> Release:
     """Settle, retry or give back everything that a dead worker held, in one transaction. Harmless if done twice."""
     db = engine()
-    released = Release(death.worker, [], [], [], [], [])
+    released, running = Release(death.worker, [], [], [], [], []), set(death.running)
     with db.transaction() as cursor:
         _finish_written_down(db, cursor, death.finished, released)
         rows = db.execute(cursor, HELD_BY + db.lock, worker=death.worker).fetchall()
         _give_back(
-            db, cursor, [row for row in rows if row[:2] != death.running], released, are_suspects=death.are_suspects
+            db, cursor, [row for row in rows if row[:2] not in running], released, are_suspects=death.are_suspects
         )
         for row in rows:
-            if row[:2] == death.running:
+            if row[:2] in running:
                 _judge(db, cursor, row, death.ending, death.reason, released)
         db.execute(cursor, FORGET, worker=death.worker)
     return released
 
 
-def reclaim(limit: int = 100, *, own: Collection[str] = ()) -> list[Release]:
+def reclaim(reckoned: float, limit: int = 100, *, own: Collection[str] = (), silence: float = 0.0) -> list[Release]:
     """Take what up to `limit` workers hold whose lease has expired on the database's clock, but our `own` living ones.
 
-    Whether this host may do so at all (its contact must have been continuous) is for the caller to know.
+    A worker that was seen within `silence` seconds keeps what it has.
+
+    `reckoned`: what that clock should show, in seconds since 1970, if nobody has set it meanwhile; a lease must have
+    expired by that too. Whether this host may take anything (its contact must have been continuous) the caller knows.
     """
     db = engine()
     workers, parameters = db.listed("own", sorted(own) or [""])
+    limits = {"reckoned": db.at(reckoned), "silence": -silence}
+    sql = SILENT.format(now=db.now, since=db.after("silence"), own=workers)
     with db.connection.cursor() as cursor:
-        found = db.execute(cursor, SILENT.format(now=db.now, own=workers), limit=limit, **parameters).fetchall()
-    return [_reclaim_from(db, worker) for (worker,) in sorted(found)]
+        found = db.execute(cursor, sql, limit=limit, **limits, **parameters).fetchall()
+    return [_reclaim_from(db, worker, limits) for (worker,) in sorted(found)]
 
 
-def _reclaim_from(db: Engine, worker: str) -> Release:
+def _reclaim_from(db: Engine, worker: str, limits: dict[str, Any]) -> Release:
     """Take what a worker held: what it ran is charged, if that was all; of several, nobody knows which one it ran."""
     released = Release(worker, [], [], [], [], [])
     reason = f"worker {worker} has not been heard of for a whole lease"
     with db.transaction() as cursor:
         held = len(db.execute(cursor, HELD_BY, worker=worker).fetchall())
-        rows = db.execute(cursor, EXPIRED.format(now=db.now) + db.skip_locked, worker=worker).fetchall()
+        sql = EXPIRED_OF.format(now=db.now, since=db.after("silence")) + db.skip_locked
+        rows = db.execute(cursor, sql, worker=worker, **limits).fetchall()
         if held > 1:
             _give_back(db, cursor, rows, released, are_suspects=True)
         else:
@@ -115,8 +123,7 @@ def _judge(db: Engine, cursor: Any, row: tuple[Any, ...], ending: Ending, reason
         claim, crash = (held.task_id, held.token), int(decided.is_crash)
         retry_one(db, cursor, claim, settled, delay=decided.delay, error=decided.reason, crash=crash)
         _note(released.retried, released.cancelled, settled)
-    if decided.status != Status.CANCELLED:
-        _record(db, cursor, row, ending, decided)
+    _record(db, cursor, row, ending, decided)
 
 
 def _end(db: Engine, cursor: Any, held: Held, decided: Verdict, released: Release) -> None:

@@ -13,9 +13,10 @@ from bgtasks.queue.attempts import record
 from bgtasks.queue.engine import Ended, Engine
 from bgtasks.queue.engines import engine
 from bgtasks.queue.giving_back import give_back_held
+from bgtasks.queue.progressing import write_progress
 from bgtasks.queue.repeating import repeat, wake_for
 from bgtasks.queue.rows import storable
-from bgtasks.queue.settled import FREE, Settled, cancel_instead
+from bgtasks.queue.settled import FREE, Settled, cancel_instead, end
 from bgtasks.queue.types import NOTHING_TO_WRITE, Outcome, Result, Turn
 
 GUARD = "id = %(id)s AND claim = %(token)s AND status = 2"
@@ -45,8 +46,11 @@ def settle(outcomes: Sequence[Outcome]) -> Turn:
 def settle_all(db: Engine, cursor: Any, outcomes: Sequence[Outcome]) -> Settled:
     """Write each outcome whose claim still stands: the endings in one go, then what runs again."""
     settled = Settled()
+    for one in outcomes:
+        if one.progress is not None:
+            write_progress(db, cursor, (one.claim.task_id, one.claim.token), one.progress)
     ended = [
-        Ended(one.claim.task_id, one.claim.token, ENDINGS[one.result], _error(one))
+        Ended(one.claim.task_id, one.claim.token, ENDINGS[one.result], _error(one), one.kept)
         for one in outcomes
         if one.result in ENDINGS
     ]
@@ -71,7 +75,7 @@ def finish(db: Engine, cursor: Any, ended: Sequence[Ended], settled: Settled) ->
         return
     statuses = {one.task_id: one.status for one in ended}
     again = []
-    for task_id, period in db.finish(cursor, ended):
+    for task_id, period in end(db, cursor, ended):
         settled.ids.add(task_id)
         if period > 0 and _repeats_after(statuses[task_id]):
             again.append(task_id)
@@ -112,4 +116,4 @@ def _error(one: Outcome) -> str | None:
 
 
 def _failed(one: Outcome, settled: Settled) -> bool:
-    return one.result in (Result.RETRY, Result.FAILED) and one.claim.task_id in settled.ids
+    return one.result in (Result.RETRY, Result.FAILED, Result.CANCELLED) and one.claim.task_id in settled.ids

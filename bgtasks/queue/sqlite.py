@@ -10,12 +10,13 @@ from typing import Any
 
 from django.utils import timezone
 
-from bgtasks.queue.engine import Ended, Engine, Row, in_utc, with_zone
+from bgtasks.queue.engine import Ended, Engine, Row
 from bgtasks.queue.inserts import sqlite as inserts
 from bgtasks.queue.request import Call, Stored
 from bgtasks.queue.rows import LIVE, SHARED, names, taken_along
 from bgtasks.queue.turnstile import locked
 from bgtasks.queue.types import Holder
+from bgtasks.queue.zones import in_utc, with_zone
 from bgtasks.queue_filters import QueueFilter, filter_of
 
 EVERY_QUEUE = "SELECT name FROM bgtasks_queue WHERE paused_at IS NULL OR paused_until <= %(now)s"
@@ -27,13 +28,14 @@ SELECT column1 AS name FROM (VALUES {queues}) WHERE column1 NOT IN (
 # A pattern is looked for among the rows. Not by LIKE, to which capital letters and small ones are the same.
 MATCHING_QUEUES = f"SELECT name FROM bgtasks_queue WHERE ({EVERY_QUEUE.partition(' WHERE ')[2]}) AND {{meant}}"
 BEGINS = "substr(name, 1, length(%({prefix})s)) = %({prefix})s"
-# The head of each queue, merged: a correlated IN with a LIMIT is what SQLite has for LATERAL.
+# The head of each queue, merged: a correlated IN with a LIMIT is what SQLite has for LATERAL. NOT INDEXED: by the row's
+# id, or statistics of a table that was nearly empty let it walk through another index from end to end.
 CLAIM = f"""
 UPDATE bgtasks_task SET status = 2, claim = %(token)s, attempts = attempts + 1, locked_by = %(holder)s,
     locked_at = %(now)s, locked_until = %(until)s,
     unique_key = CASE WHEN unique_key LIKE 'waiting:%%' THEN NULL ELSE unique_key END
 WHERE id IN (
-    SELECT task.id FROM ({{queues}}) AS served CROSS JOIN bgtasks_task AS task ON task.id IN (
+    SELECT task.id FROM ({{queues}}) AS served CROSS JOIN bgtasks_task AS task NOT INDEXED ON task.id IN (
         SELECT head.id FROM bgtasks_task AS head
         WHERE head.status = 1 AND head.queue = served.name AND head.run_at <= %(now)s {{known}}
         ORDER BY head.claim_order, head.run_at, head.id LIMIT %(want)s)

@@ -7,6 +7,7 @@ from time import monotonic
 
 from django.db import OperationalError
 
+from bgtasks import waking
 from bgtasks.queue import watermark
 from bgtasks.queue.doubts import Doubts
 from bgtasks.queue.engine import Ended, Engine, Row
@@ -91,6 +92,8 @@ def _in_a_statement(
     done = db.at_once(ended, want, holder, token)
     if done is None:
         return None
+    if done.finished:
+        waking.over(db.connection, done.finished)
     left = [one for one in outcomes if one.claim.task_id not in done.finished]
     claims = _claims(db, done.rows)
     if not left and not done.may_be_more:
@@ -100,7 +103,8 @@ def _in_a_statement(
 
 
 def _is_plain(one: Outcome) -> bool:
-    return one.result is Result.SUCCESSFUL and not one.error_text and one.claim.row["repeat"] <= 0
+    is_plain = one.result is Result.SUCCESSFUL and one.kept is None and one.progress is None
+    return is_plain and not one.error_text and one.claim.row["repeat"] <= 0
 
 
 def _place(claim: Claim) -> Place:

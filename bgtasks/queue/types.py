@@ -40,6 +40,8 @@ class Claim:
     locked_by: str
     row: Mapping[str, Any] = field(repr=False, compare=False)
     """Every column of the task as it is now, for history, repetition and signals."""
+    is_unwanted: bool = False
+    """Somebody has asked to cancel it since it was claimed: it is not to be started."""
 
 
 class Ending(enum.Enum):
@@ -85,13 +87,19 @@ class Outcome:
     retry_in: float = 0.0
     """Seconds until the next attempt; RETRY only."""
     value: Any = None
+    """What the function returned."""
+    kept: str | None = None
+    """The same as JSON text, for the history; None: it is not kept."""
+    progress: str | None = None
+    """What the task has told last of how far it is, as JSON text; None: nothing."""
     repetition: int | None = None
     """Id of its repetition; SETTLED only: for all others the turn knows it."""
 
     @property
     def can_wait(self) -> bool:
         """Whether it may be written with others a little later: all there is to write is that it succeeded."""
-        return self.result is Result.SUCCESSFUL or self.result in NOTHING_TO_WRITE
+        is_plain = self.result is Result.SUCCESSFUL and self.kept is None and self.progress is None
+        return is_plain or self.result in NOTHING_TO_WRITE
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +133,8 @@ class Death:
     worker: str
     ending: Ending
     reason: str
-    running: tuple[int, int] | None = None
-    """(task id, token) of the task it was running, if any."""
+    running: tuple[tuple[int, int], ...] = ()
+    """(task id, token) of each task that it was running and that answers for its end; all others are given back."""
     finished: tuple[tuple[int, int, float], ...] = ()
     """(task id, token, duration) of tasks that succeeded and were not yet written down."""
     are_suspects: bool = False

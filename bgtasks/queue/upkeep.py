@@ -9,7 +9,7 @@ from bgtasks.models import Queue
 from bgtasks.queue.engines import engine
 from bgtasks.queue.rows import id_list
 
-DUE = "SELECT id FROM bgtasks_task WHERE status = 0 AND run_at <= {now} ORDER BY run_at LIMIT %(limit)s"
+DUE = "SELECT id FROM bgtasks_task WHERE status = 0 AND run_at <= {now} ORDER BY run_at {first}"
 STAGE = "UPDATE bgtasks_task {by_id} SET status = 1 WHERE id IN ({ids})"
 NEXT_DUE = "SELECT (SELECT min(run_at) FROM bgtasks_task WHERE status = 0), {now}"
 LOOK = NEXT_DUE + ", EXISTS (SELECT 1 FROM bgtasks_task WHERE status = 1)"
@@ -28,7 +28,7 @@ def stage(limit: int = 5000) -> int:
     """Make up to `limit` scheduled tasks that are due ready, the oldest first; return how many."""
     db = engine()
     with db.transaction() as cursor:
-        rows = db.execute(cursor, DUE.format(now=db.now) + db.skip_locked, limit=limit).fetchall()
+        rows = db.execute(cursor, DUE.format(now=db.now, first=db.first) + db.skip_locked, limit=limit).fetchall()
         if rows:
             db.execute(cursor, STAGE.format(by_id=db.by_id, ids=id_list(sorted(rows))))
             waking.ready(db.connection, "")

@@ -1,4 +1,4 @@
-"""What people do to tasks: cancel, run now, raise or lower, retry, delete. Each is one transaction,
+"""What people do to tasks: run now, raise or lower, retry, delete (and `cancelling`). Each is one transaction,
 or a part of the caller's: the admin works inside of one, and so does everything under ATOMIC_REQUESTS.
 """
 
@@ -8,19 +8,14 @@ from collections.abc import Iterable
 from typing import Any
 
 from bgtasks import waking
-from bgtasks.models import CompletedTask, Status, TaskAttempt
+from bgtasks.models import CompletedTask, TaskAttempt
 from bgtasks.models.tasks import sign_for
 from bgtasks.queue.copies import insert_again
-from bgtasks.queue.engine import Ended, Engine
+from bgtasks.queue.engine import Engine
 from bgtasks.queue.engines import engine
-from bgtasks.queue.rows import id_list, new_token
+from bgtasks.queue.rows import id_list
 from bgtasks.queue.upkeep import database_now
 
-# A waiting task is taken like a claimed one, and ends like one: no worker can have it at the same time.
-TAKE = "UPDATE bgtasks_task SET status = 2, claim = %(token)s WHERE id = %(id)s AND status IN (0, 1, 3)"
-REQUEST_CANCEL = """
-UPDATE bgtasks_task SET cancel_requested_at = COALESCE(cancel_requested_at, {now}) WHERE id = %(id)s AND status = 2
-"""
 LOCK = "SELECT id FROM bgtasks_task {by_id} WHERE id IN ({ids}) AND status IN (0, 1, 3) ORDER BY id"
 RUN_NOW = """
 UPDATE bgtasks_task {by_id} SET status = 1, due_at = NULL, run_at = CASE WHEN run_at > {now} THEN {now} ELSE run_at END
@@ -31,20 +26,6 @@ UPDATE bgtasks_task {by_id} SET priority = priority + %(delta)s
 WHERE id IN ({ids}) AND priority BETWEEN %(lowest)s AND %(highest)s
 """
 DELETE = "{delete_task} WHERE id IN ({ids}) AND status IN (0, 1, 3)"
-
-
-def cancel(task_id: int) -> bool:
-    """End a waiting task as cancelled; ask for the end of a running one. False: there is no such live task."""
-    db = engine()
-    token = new_token()
-    with db.joined() as cursor:
-        # Twice: it may change from waiting to running, or back, between the two statements.
-        for _ in range(2):
-            if db.execute(cursor, TAKE, id=task_id, token=token).rowcount:
-                return bool(db.finish(cursor, [Ended(task_id, token, Status.CANCELLED)]))
-            if db.execute(cursor, REQUEST_CANCEL.format(now=db.now), id=task_id).rowcount:
-                return True
-    return False
 
 
 def run_now(ids: Iterable[int]) -> int:
@@ -97,6 +78,18 @@ def delete_waiting(ids: Iterable[int]) -> int:
             gone = [task_id for (task_id,) in waiting]
             TaskAttempt.objects.using(db.connection.alias).filter(task_id__in=gone).delete()
     return len(waiting)
+
+
+def delete_completed(ids: Iterable[int]) -> int:
+    """Delete tasks from the history, and the record of their attempts; return how many."""
+    db = engine()
+    using = db.connection.alias
+    with db.joined():
+        found = CompletedTask.objects.using(using).select_for_update().filter(id__in=list(ids)).order_by("id")
+        gone = list(found.values_list("id", flat=True))
+        TaskAttempt.objects.using(using).filter(task_id__in=gone).delete()
+        CompletedTask.objects.using(using).filter(id__in=gone).delete()
+    return len(gone)
 
 
 def _locked(db: Engine, cursor: Any, ids: Iterable[int]) -> list[tuple[int]]:

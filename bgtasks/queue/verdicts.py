@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass
 
 from bgtasks import conf
-from bgtasks.exceptions import TaskTimeout, WorkerDied
+from bgtasks.exceptions import TaskCancelled, TaskTimeout, WorkerDied
 from bgtasks.models import Status
 from bgtasks.queue.types import Ending
 from bgtasks.retries import POISON_CRASHES, delay_after, heritage_delay
@@ -62,7 +62,7 @@ def verdict(ending: Ending, held: Held, reason: str) -> Verdict:
 
 def exception_of(ending: Ending) -> str:
     """Return the exception that stands in the record of the attempt."""
-    kind = TaskTimeout if ending is Ending.LIMIT else WorkerDied
+    kind = {Ending.LIMIT: TaskTimeout, Ending.CANCELLED: TaskCancelled}.get(ending, WorkerDied)
     return f"{kind.__module__}.{kind.__qualname__}"
 
 

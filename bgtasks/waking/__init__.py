@@ -1,8 +1,29 @@
 """Waking whoever waits for tasks, after the commit. It only shortens a wait: polling alone is correct."""
 
-from bgtasks.waking.committing import NOTIFIERS, due_in, ready, scheduled
-from bgtasks.waking.notices import READY, SCHEDULED, Notice, parse
+from bgtasks.waking.awaited import note_elsewhere, tell
+from bgtasks.waking.awaiting import Ear
+from bgtasks.waking.committing import NOTIFIERS, ask, can_notify, due_in, over, ready, scheduled
+from bgtasks.waking.notices import AWAITED, OVER, READY, SCHEDULED, Notice, parse
 from bgtasks.waking.receiving import OwnSocket
 from bgtasks.waking.sending import look_in
 
-__all__ = ["NOTIFIERS", "READY", "SCHEDULED", "Notice", "OwnSocket", "due_in", "look_in", "parse", "ready", "scheduled"]
+__all__ = [
+    "AWAITED",
+    "NOTIFIERS",
+    "OVER",
+    "READY",
+    "SCHEDULED",
+    "Ear",
+    "Notice",
+    "OwnSocket",
+    "ask",
+    "can_notify",
+    "due_in",
+    "look_in",
+    "note_elsewhere",
+    "over",
+    "parse",
+    "ready",
+    "scheduled",
+    "tell",
+]

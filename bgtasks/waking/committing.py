@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 
@@ -12,7 +12,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from bgtasks import conf
-from bgtasks.waking.notices import READY, SCHEDULED, Notice
+from bgtasks.waking.awaited import tell
+from bgtasks.waking.notices import AWAITED, OVER, READY, SCHEDULED, Notice
 from bgtasks.waking.sending import sender
 
 logger = logging.getLogger("bgtasks.waking")
@@ -23,13 +24,38 @@ NOTIFIED_FOR = 0.025
 """Seconds in which other hosts are told once of each queue: whoever was woken looks again a little later than this."""
 OPEN = "_bgtasks_news"
 """Attribute of a connection: what will be told of its transaction."""
+MOST_IDS = 300
+"""Of ends told to other hosts at once: a notification holds 8,000 bytes."""
 MOST_QUEUES = 4
 """Told of one by one; more are told of as "some queue"."""
 
 
 def ready(connection: Any, queue: str) -> None:
     """Wake somebody once the rows just made ready in the queue are committed; at once if they are."""
-    _note(connection, queue, None)
+    _note(connection, lambda news: news.add(queue, None))
+
+
+def over(connection: Any, ids: Iterable[int]) -> None:
+    """Wake whoever waits for these tasks once their end is committed; at once if it is."""
+    _note(connection, lambda news: news.over.extend(ids))
+
+
+def can_notify(connection: Any) -> bool:
+    """Say whether other hosts can be told by way of this database, and the settings want it."""
+    return _notifier(connection) is not None
+
+
+def _notifier(connection: Any) -> Callable[[Any, str], None] | None:
+    settings = conf.current()
+    is_wanted = settings.wake and settings.listen is not False
+    return NOTIFIERS.get(connection.vendor) if is_wanted else None
+
+
+def ask(connection: Any, seconds: float) -> None:
+    """Ask other hosts to tell of what ends there, for so long. Not in a transaction: it would be heard too late."""
+    notify = _notifier(connection)
+    if notify is not None and not connection.in_atomic_block:
+        notify(connection, str(Notice(sender.mark(), AWAITED, seconds=seconds)))
 
 
 def scheduled(connection: Any, run_at: datetime, now: datetime | None = None) -> None:
@@ -39,19 +65,19 @@ def scheduled(connection: Any, run_at: datetime, now: datetime | None = None) ->
 
 def due_in(connection: Any, seconds: float) -> None:
     """Tell that rows were scheduled that are due in so many seconds."""
-    _note(connection, None, time.monotonic() + max(0.0, seconds))
+    _note(connection, lambda news: news.add(None, time.monotonic() + max(0.0, seconds)))
 
 
-def _note(connection: Any, queue: str | None, due_at: float | None) -> None:
+def _note(connection: Any, add: Callable[[News], object]) -> None:
     try:
         if not conf.current().wake:
             return
         news = _open(connection) if connection.in_atomic_block else None
         if news is not None:
-            news.add(queue, due_at)
+            add(news)
             return
         news = News(connection, len(connection.run_on_commit))
-        news.add(queue, due_at)
+        add(news)
         transaction.on_commit(news, using=connection.alias)
     except Exception as error:  # noqa: BLE001 - without autocommit and atomic() nobody tells when it is committed
         logger.debug("nobody is woken: %s", error)
@@ -67,9 +93,9 @@ def _open(connection: Any) -> News | None:
 
 
 class News:
-    """What one transaction has made ready or scheduled."""
+    """What one transaction has made ready or scheduled, and what has ended in it."""
 
-    __slots__ = ("connection", "due_at", "position", "queues")
+    __slots__ = ("connection", "due_at", "over", "position", "queues")
 
     def __init__(self, connection: Any, position: int) -> None:
         self.connection = connection
@@ -77,6 +103,7 @@ class News:
         """Among the callbacks of the transaction."""
         self.queues: dict[str, None] = {}
         self.due_at: float | None = None
+        self.over: list[int] = []
         if connection.in_atomic_block:
             setattr(connection, OPEN, self)
 
@@ -95,19 +122,27 @@ class News:
             logger.debug("nobody was woken: %s: %s", type(error).__name__, error)
 
     def tell(self) -> None:
+        is_awaited_elsewhere = bool(self.over) and tell(self.over)
+        notices = self.notices() if self.queues or self.due_at is not None else []
+        for notice in notices:
+            sender.send(str(notice))
+        if is_awaited_elsewhere:
+            notices.append(Notice(sender.mark(), OVER, ids=tuple(self.over[:MOST_IDS])))
+        notify = _notifier(self.connection) if notices and not self.connection.in_atomic_block else None
+        if notify is None:
+            return
+        for notice in notices:
+            if _is_news(self.connection.alias, notice):
+                notify(self.connection, str(notice))
+
+    def notices(self) -> list[Notice]:
+        """Return what is to be said of new work."""
         queues = self.queues if len(self.queues) <= MOST_QUEUES else ("",)
         notices = [Notice(sender.mark(), READY, queue=queue) for queue in queues]
         if self.due_at is not None:
             left = max(0.0, self.due_at - time.monotonic())
             notices.append(Notice(sender.mark(), SCHEDULED, seconds=left))
-        for notice in notices:
-            sender.send(str(notice))
-        notify = NOTIFIERS.get(self.connection.vendor)
-        if notify is None or self.connection.in_atomic_block or not conf.current().listen:
-            return
-        for notice in notices:
-            if _is_news(self.connection.alias, notice):
-                notify(self.connection, str(notice))
+        return notices
 
 
 _notified: dict[tuple[str, str], float] = {}
@@ -119,6 +154,8 @@ _due: dict[str, tuple[float, float]] = {}
 def _is_news(alias: str, notice: Notice) -> bool:
     """Say whether other hosts are to be told, and note that they are."""
     now = time.monotonic()
+    if notice.kind == OVER:
+        return True
     if notice.kind == SCHEDULED:
         due_at = now + notice.seconds
         told_at, told = _due.get(alias, (float("-inf"), 0.0))

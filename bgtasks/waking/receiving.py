@@ -30,19 +30,8 @@ class OwnSocket:
         if place is not None:
             clear_left_over(place)
             with contextlib.suppress(OSError):
-                self._bind(place / f"{BEGINNING}-{os.getpid()}-{secrets.token_hex(4)}{ENDING}")
-
-    def _bind(self, path: Path) -> None:
-        made = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
-        mask = os.umask(0o117)  # 0660 from the first instant
-        try:
-            made.bind(str(path))
-        except OSError:
-            made.close()
-            raise
-        finally:
-            os.umask(mask)
-        self.socket, self.path = made, path
+                path = place / f"{BEGINNING}-{os.getpid()}-{secrets.token_hex(4)}{ENDING}"
+                self.socket, self.path = bound(path), path
 
     def fileno(self) -> int | None:
         """Return the descriptor to wait for, if there is one."""
@@ -72,10 +61,24 @@ class OwnSocket:
                 self.path.unlink()
 
 
-def clear_left_over(place: Path) -> None:
-    """Remove sockets of workers that ended without a word: nobody is behind them any more."""
+def bound(path: Path) -> socket.socket:
+    """Return a socket for datagrams at that path, for us and our group. Raises OSError."""
+    made = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    mask = os.umask(0o117)  # 0660 from the first instant
+    try:
+        made.bind(str(path))
+    except OSError:
+        made.close()
+        raise
+    finally:
+        os.umask(mask)
+    return made
+
+
+def clear_left_over(place: Path, beginning: str = BEGINNING) -> None:
+    """Remove sockets of processes that ended without a word: nobody is behind them any more."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as probe:
-        for path in place.glob(f"{BEGINNING}-*{ENDING}"):
+        for path in place.glob(f"{beginning}-*{ENDING}"):
             try:
                 probe.connect(str(path))
             except ConnectionRefusedError:

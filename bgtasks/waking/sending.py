@@ -30,10 +30,15 @@ class Sender:
         """A socket whose owner hears of it in another way."""
         self.addresses: tuple[str, ...] = ()
         self.prefix = ""
-        self._listed_at = float("-inf")
+        self._listed_at = self._placed_at = float("-inf")
+        self._places: tuple[str, ...] = ()
         self._pid = 0
         self._socket: socket.socket | None = None
         self._numbers = itertools.count()
+
+    def forget(self) -> None:
+        """Look anew at the next time."""
+        self._listed_at = self._placed_at = float("-inf")
 
     def mark(self) -> str:
         """Return what no other notice has."""
@@ -53,13 +58,21 @@ class Sender:
             self._send(text, address)
 
     def _send(self, text: str, address: str) -> None:
+        if not self.send_to(address, text):  # not again before the next listing
+            self.addresses = tuple(each for each in self.addresses if each != address)
+
+    def send_to(self, address: str, text: str) -> bool:
+        """Send to one socket; False if its owner is gone, or we may not."""
+        if self._pid != os.getpid():
+            self._begin()
         assert self._socket is not None
         try:
             self._socket.sendto(text.encode(), address)
-        except BlockingIOError:
-            pass
-        except OSError:  # its owner is gone, or we may not: not again before the next listing
-            self.addresses = tuple(each for each in self.addresses if each != address)
+        except BlockingIOError:  # it is full: its owner is awake
+            return True
+        except OSError:
+            return False
+        return True
 
     def _begin(self) -> None:
         """Be a process of its own: what a fork brought along belongs to the parent."""
@@ -68,9 +81,17 @@ class Sender:
         self._listed_at = float("-inf")
         self._pid = os.getpid()
 
+    def places(self) -> tuple[str, ...]:
+        """Return where others may have their sockets; reckoned now and then, for it takes as long as many sends."""
+        now = time.monotonic()
+        if now - self._placed_at >= LISTED_FOR:
+            found = [*self.more, *places.to_look_in(os.environ)]
+            self._placed_at, self._places = now, tuple(dict.fromkeys(map(str, found)))
+        return self._places
+
     def _found(self) -> Iterator[str]:
-        for place in dict.fromkeys([*self.more, *places.to_look_in(os.environ)]):
-            yield from self._found_in(str(place), is_outer=True)
+        for place in self.places():
+            yield from self._found_in(place, is_outer=True)
 
     def _found_in(self, directory: str, *, is_outer: bool) -> Iterator[str]:
         with contextlib.suppress(OSError), os.scandir(directory) as entries:
@@ -89,3 +110,4 @@ def look_in(directory: str | Path, *, but: str | Path = "") -> None:
     """Look for sockets in this directory, too; leave one of them out."""
     sender.more = (*sender.more, Path(directory))
     sender.left_out = str(but)
+    sender.forget()

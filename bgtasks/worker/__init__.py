@@ -3,5 +3,6 @@
 from bgtasks.worker.loop import Worker
 from bgtasks.worker.observer import Observer
 from bgtasks.worker.pace import Pace
+from bgtasks.worker.sharing import SharingWorker
 
-__all__ = ["Observer", "Pace", "Worker"]
+__all__ = ["Observer", "Pace", "SharingWorker", "Worker"]

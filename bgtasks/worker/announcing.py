@@ -8,10 +8,10 @@ from typing import Any
 from django.db import Error
 from django.utils.module_loading import import_string
 
-from bgtasks import signals
+from bgtasks import registry, signals
 from bgtasks.exceptions import WorkerDied
 from bgtasks.execution import task_of
-from bgtasks.models import CompletedTask, Task, TaskAttempt
+from bgtasks.models import CompletedTask, Status, Task, TaskAttempt
 from bgtasks.queue import claims
 from bgtasks.queue.types import Claim, Outcome, Result, Turn
 from bgtasks.tasks import DBTaskRunner
@@ -27,17 +27,25 @@ def announce_start(claim: Claim) -> None:
     """Tell that a function is about to be called."""
     if signals.is_heard(signals.task_started, Task):
         signals.announce(signals.task_started, Task, task=task_of(claim))
+    if (door := registry.door_of(claim)) is not None:
+        door.started(claim)
 
 
 def announce_outcome(outcome: Outcome, turn: Turn) -> bool:
     """Tell how a run ended, in the heritage's order, unless its claim was lost; say whether anybody was told."""
-    if not _anybody_listens(outcome) or (outcome.result is Result.RELEASED and outcome.error is None):
+    door = registry.door_of(outcome.claim)
+    if door is None and not _anybody_listens(outcome):
         return False
     result = result_in(turn, outcome)
-    if result is Result.LOST:
+    was_run = outcome.result is not Result.RELEASED or outcome.error is not None
+    if result is Result.LOST or not (was_run or result is Result.CANCELLED):
         return False
     try:
         _announce(outcome, result)
+        if was_run:
+            signals.announce(signals.task_finished, Task, task_id=outcome.claim.task_id)
+        if door is not None:
+            door.ended(outcome, result)
         _announce_repetition(turn.repeated.get(outcome.claim.task_id, outcome.repetition))
     except Error as error:  # the rows to be shown could not be read
         logger.warning("task=%s its signals were not sent: %s", outcome.claim.task_id, error)
@@ -50,6 +58,7 @@ def _anybody_listens(outcome: Outcome) -> bool:
         or signals.is_heard(signals.task_successful, Task)
         or signals.is_heard(signals.task_created, DBTaskRunner)
         or (outcome.error is not None and _anybody_hears_failures(type(outcome.error)))
+        or (not outcome.can_wait and signals.is_heard(signals.task_cancelled, Task))
     )
 
 
@@ -67,7 +76,8 @@ def _announce(outcome: Outcome, result: Result) -> None:
     elif outcome.error is not None and result in (Result.RETRY, Result.FAILED):
         task = task_of(outcome.claim, outcome.error_text)
         _announce_failure(type(outcome.error), task, is_final=result is Result.FAILED)
-    signals.announce(signals.task_finished, Task, task_id=outcome.claim.task_id)
+    elif result is Result.CANCELLED:
+        _announce_ending(signals.task_cancelled, outcome.claim.task_id)
 
 
 def _announce_repetition(task_id: int | None) -> None:
@@ -95,7 +105,9 @@ def _announce_ending(signal: Any, task_id: int) -> None:
 
 def announce_the_dead() -> None:
     """Tell of the attempts that maintenance recorded for workers that died: it runs no receiver itself."""
-    if not (_anybody_hears_failures(WorkerDied) or signals.is_heard(signals.task_finished, Task)):
+    others = (signals.task_finished, signals.task_cancelled)
+    is_heard = _anybody_hears_failures(WorkerDied) or any(signals.is_heard(one, Task) for one in others)
+    if not is_heard and registry.other_door is None:
         return
     try:
         attempts = claims.unannounced(DEAD_AT_ONCE)
@@ -111,9 +123,13 @@ def _announce_attempt(attempt: TaskAttempt) -> None:
     task = Task.objects.using(claims.alias()).filter(pk=attempt.task_id).first()
     completed = CompletedTask.objects.using(claims.alias()).filter(pk=attempt.task_id).first()
     shown = task or completed
-    if shown is not None:
+    if task is None and completed is not None and completed.outcome == Status.CANCELLED:
+        _announce_ending(signals.task_cancelled, attempt.task_id)
+    elif shown is not None:
         _announce_failure(_class_of(attempt.exception), shown, is_final=task is None)
     signals.announce(signals.task_finished, Task, task_id=attempt.task_id)
+    if task is None and completed is not None and completed.backend and registry.other_door is not None:
+        registry.other_door.died(completed)
 
 
 def _class_of(dotted: str) -> type[BaseException]:

@@ -104,3 +104,9 @@ class Unwritten:
             return False
         is_full = len(self.outcomes) >= MOST_UNWRITTEN
         return self._is_urgent or is_full or time.monotonic() - self._since >= LONGEST_UNWRITTEN
+
+    def due_in(self) -> float:
+        """Return the seconds until they must be written, if nothing else happens."""
+        if not self.outcomes:
+            return float("inf")
+        return 0.0 if self.are_due else max(0.0, self._since + LONGEST_UNWRITTEN - time.monotonic())

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 from bgtasks import output, registry
 from bgtasks.execution import EXIT_OF_A_COPY, close_connections, execute, settles_each
+from bgtasks.forks import shielding_children
 from bgtasks.limits import Limits
 from bgtasks.queue import claims
 from bgtasks.queue.types import Claim, Holder, Outcome, Result, Turn
@@ -66,19 +67,25 @@ class Worker:
 
     def run(self) -> str:
         """Claim, execute, settle; until told to drain or a limit is reached. Return why it left."""
+        claims.bound.listen()
         self.surroundings = Surroundings(self.observer.descriptors)
-        with self.surroundings.environment.shielding_children():
+        with shielding_children(self.surroundings.environment.handlers):
             while not self.is_finished():
                 if self.turn():  # settles what is done and claims what is next
                     self.run_batch()
                 else:
                     self.rest()
             self.leave()  # settles the rest, gives back what was not started
+        claims.bound.close()
         return self.asked_to_leave or self.limit_reached
 
     def drain(self, reason: str = "stopped") -> None:
         """Finish the task at hand and leave. Safe in a signal handler: it only sets an attribute."""
         self.asked_to_leave = self.asked_to_leave or reason
+
+    def is_leaving(self) -> bool:
+        """Say whether it was told to leave."""
+        return bool(self.asked_to_leave)
 
     def give_up(self) -> None:
         """Leave even if an outcome could not be written: its task will run again when its lease ends."""
@@ -90,6 +97,10 @@ class Worker:
             self.limit_reached = self.limits.reached()
         return bool(self.asked_to_leave or self.limit_reached)
 
+    def may_start(self) -> bool:
+        """Say whether another task is to be started."""
+        return not self.is_finished() and not self.limits.are_held()
+
     def turn(self) -> bool:
         """Settle and claim in one transaction; say whether there is something to run.
 
@@ -99,10 +110,11 @@ class Worker:
         want = self.want()
         self.observer.turned(want)
         try:
-            self.register()
-            if self.is_finished():
-                self.give_back(self.unstarted.take_all(self.holder))
-            turn = claims.turn(self.unwritten.outcomes, want, self.holder)
+            with claims.bound:
+                self.register()
+                if not self.may_start():
+                    self.give_back(self.unstarted.take_all(self.holder))
+                turn = claims.turn(self.unwritten.outcomes, want, self.holder)
         except Exception as error:  # noqa: BLE001 - whatever it is, outcomes are kept and the worker lives
             return self.turn_was_refused(error)
         self.contact.succeeded()
@@ -121,7 +133,8 @@ class Worker:
         """
         try:
             if self.unstarted and not self.unstarted.are_certain:
-                self.unstarted.make_certain(self.holder)
+                with claims.bound:
+                    self.unstarted.make_certain(self.holder)
         except Exception as error:  # noqa: BLE001 - the worker lives, and tries again
             self.contact.failed(error)
             return False
@@ -129,7 +142,7 @@ class Worker:
 
     def want(self) -> int:
         """Return how many tasks to claim: none as long as there are some that were not started."""
-        if self.unstarted or self.is_finished():
+        if self.unstarted or not self.may_start():
             return 0
         return min(self.pace.want(), self.limits.tasks_left())
 
@@ -153,7 +166,8 @@ class Worker:
             claims.alias(), type(error).__name__, error,
             extra={"event": "turn_refused", "worker": self.holder.name},
         )  # fmt: skip
-        written = write_singly(self.unwritten.outcomes, self.holder)
+        with claims.bound:
+            written = write_singly(self.unwritten.outcomes, self.holder)
         self.unwritten.keep(written.left)
         self.conclude(written.settled, written.turn)
         if written.error is not None:
@@ -163,16 +177,20 @@ class Worker:
 
     def run_batch(self) -> None:
         """Run what was claimed, until it is time to write down what is over."""
-        while self.unstarted and not self.is_finished():
-            claim = self.unstarted.first
-            is_alone = self.pace.wants_alone(claim)
-            if is_alone and len(self.unstarted) > 1:
-                self.pace.be_modest()
-                self.give_back(self.unstarted.take_rest())
-            if self.unwritten.are_due or (is_alone and self.unwritten) or not self.unstarted.are_certain:
-                return
-            self.unstarted.take_first()
-            self.unwritten.add(self.execute(claim), is_urgent=settles_each(claim))
+        while self.unstarted and self.may_start() and self.makes_way_for(self.unstarted.first):
+            self.begin(self.unstarted.take_first())
+
+    def makes_way_for(self, claim: Claim) -> bool:
+        """Keep nothing waiting behind a task that may be slow; say whether it may start before the next turn."""
+        is_alone = self.pace.wants_alone(claim)
+        if is_alone and len(self.unstarted) > 1:
+            self.pace.be_modest()
+            self.give_back(self.unstarted.take_rest())
+        return not (self.unwritten.are_due or (is_alone and self.unwritten)) and self.unstarted.are_certain
+
+    def begin(self, claim: Claim) -> None:
+        """Run one claimed task to its end."""
+        self.unwritten.add(self.execute(claim), is_urgent=settles_each(claim))
 
     def give_back(self, rest: Sequence[Claim]) -> None:
         """Let the next turn put claims that were not started back into their queues."""
@@ -181,12 +199,9 @@ class Worker:
 
     def execute(self, claim: Claim) -> Outcome:
         """Run one claimed task, and clean up behind it. One that cannot be run here goes back untouched."""
-        self.sequence = next(SEQUENCES)  # before the look at `is_finished`: what follows a drain names this task
-        if self.is_finished() or not self.knows(claim):
+        if not self.starts(claim):
             return Outcome(claim, Result.RELEASED, 0.0)
-        self.observer.started(claim, self.sequence)
-        announce_start(claim)
-        outcome = execute(claim, self.sequence)
+        outcome = execute(claim, self.sequence, is_leaving=self.is_leaving, tell=self.observer.progressed)
         self.observer.finished(claim, outcome)
         self.pace.note(claim, outcome.duration)
         self.limits.tasks += 1
@@ -195,9 +210,18 @@ class Worker:
             self.drain("damaged")
         return outcome
 
+    def starts(self, claim: Claim) -> bool:
+        """Tell that a task is about to run, unless it is not to be run here."""
+        self.sequence = next(SEQUENCES)  # before the look at `is_finished`: what follows a drain names this task
+        if not self.may_start() or claim.is_unwanted or not self.knows(claim):
+            return False
+        self.observer.started(claim, self.sequence)
+        announce_start(claim)
+        return True
+
     def knows(self, claim: Claim) -> bool:
         """Say whether the task's function is here; if not, never claim that name again."""
-        if registry.get(claim.task_name) is not None:
+        if registry.known(claim) is not None:
             return True
         if claim.task_name not in self.holder.unknown:
             self.holder = knowing(self.holder, claim)
@@ -247,7 +271,8 @@ class Worker:
         """Settle the rest, and forget this worker."""
         self.settle_the_rest()
         try:
-            claims.forget(self.holder.name)
+            with claims.bound:
+                claims.forget(self.holder.name)
         except Exception as error:  # noqa: BLE001 - the row is found and removed by the next maintenance
             logger.debug("worker=%s its row stays: %s", self.holder.name, error)
         output.flush_folded(now=True)

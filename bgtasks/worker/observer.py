@@ -28,6 +28,9 @@ class Observer:
     def started(self, claim: Claim, sequence: int) -> None:
         """A task is about to run: nothing of it has been touched, not even its arguments."""
 
+    def progressed(self, claim: Claim, text: str) -> None:
+        """A running task tells how far it is (`bgtasks.progress`): perhaps in another thread, and perhaps often."""
+
     def finished(self, claim: Claim, outcome: Outcome) -> None:
         """The task's function is over; its outcome is not written yet."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bgtasks import registry
 from bgtasks.queue.types import Claim
 
 MOMENT = 0.2
@@ -46,6 +47,26 @@ class Pace:
     def wants_alone(self, claim: Claim) -> bool:
         """Say whether a task may hold up others: it is slow, nobody here knows it yet, or it crashed a worker."""
         return claim.crashes > 0 or self._by_name.get(claim.task_name, SLOW) >= SLOW
+
+
+class SharingPace(Pace):
+    """The same where coroutines run side by side: they keep nobody waiting, so as many are claimed as have room."""
+
+    def want(self) -> int:
+        return self._most if self._lately is None else super().want()
+
+    def wants_alone(self, claim: Claim) -> bool:
+        return claim.crashes > 0 if is_coroutine(claim) else super().wants_alone(claim)
+
+    def shared(self) -> None:
+        """Note that a coroutine was started: how long others took says nothing of those that come."""
+        self._lately = None
+
+
+def is_coroutine(claim: Claim) -> bool:
+    """Say whether a task runs in an event loop; one that is not known here does not."""
+    task = registry.known(claim)
+    return task is not None and bool(task.is_coroutine)
 
 
 def _average(before: float, last: float) -> float:

@@ -46,7 +46,8 @@ def result_in(turn: Turn, outcome: Outcome) -> Result:
     """Return what really became of a run: its claim may have been lost, a retry may have been cancelled."""
     if outcome.claim.task_id in turn.cancelled:
         return Result.CANCELLED
-    return Result.LOST if any(one is outcome for one in turn.lost) else outcome.result
+    is_lost = turn.lost and any(one is outcome for one in turn.lost)  # asked first: a search of nothing takes 0.2 µs
+    return Result.LOST if is_lost else outcome.result
 
 
 def _facts(outcome: Outcome, result: Result, worker: str) -> dict[str, Any]:
@@ -89,7 +90,10 @@ def _from_the_function(traceback: TracebackType | None) -> TracebackType | None:
 
 def report_leftovers(claim: Claim, changed: list[str], closed: list[str], environment: Environment) -> None:
     """Say once for each task name what it leaves behind in the process."""
-    threads = [thread.name for thread in environment.new_threads()]
+    left = environment.new_threads()
+    if not (changed or closed or environment.damage or left):
+        return
+    threads = [thread.name for thread in left]
     told = {"changed": changed, "open transaction on": closed, "damaged": environment.damage, "left threads": threads}
     for what, names in told.items():
         if names:

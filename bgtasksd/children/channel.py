@@ -48,6 +48,8 @@ class Channel:
             text, rights, _flags, _address = self.socket.recvmsg(LARGEST, room, socket.MSG_CMSG_CLOEXEC)
         except (BlockingIOError, InterruptedError):
             return None
+        except ConnectionResetError:
+            return self.receive()  # it left with something of ours unread, told once; its own last words are still here
         except OSError as error:
             raise ChannelClosed(str(error)) from None
         descriptors = _descriptors(rights)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import signal
@@ -11,7 +12,8 @@ import traceback
 from collections.abc import Callable, Iterable
 from typing import Any
 
-EXIT_SOFTWARE = 70
+from bgtasksd.exit_codes import EXIT_SOFTWARE
+
 KEPT_IGNORED = {signal.SIGPIPE, signal.SIGXFSZ}
 """Ignored as Python has them: with the default action a lost database connection kills instead of raising."""
 
@@ -89,6 +91,11 @@ def answer_nothing(numbers: Iterable[signal.Signals]) -> None:
     """Install handlers that do nothing."""
     for number in numbers:
         signal.signal(number, do_nothing)
+
+
+def why(error: OSError) -> str:
+    """Return what the system lacks: `EAGAIN: Resource temporarily unavailable`."""
+    return f"{errno.errorcode.get(error.errno or 0, 'unknown')}: {error.strerror}"
 
 
 def thread_count() -> int:

@@ -138,3 +138,13 @@ def boot_id() -> str:
     with contextlib.suppress(OSError):
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     return ""
+
+
+def handles(pid: int, number: signal.Signals) -> bool:
+    """Tell whether a signal is on its way to a process, or its handler still runs: the kernel blocks it meanwhile."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return False
+    masks = dict(line.split(":\t") for line in lines if line.startswith(("ShdPnd", "SigBlk")))
+    return any(int(mask, 16) >> (number - 1) & 1 for mask in masks.values())

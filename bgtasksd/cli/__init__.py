@@ -2,22 +2,41 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from typing import Any
 
 from bgtasksd.cli.parser import parse
+from bgtasksd.cli.printing import CannotPrint, fail, open_streams
+from bgtasksd.cli.verbs import VERBS, module_of
 
+NOT_WRITTEN = 1
 INTERRUPTED = 130
-DIRECT = {"start": "bgtasksd.cli.start", "status": "bgtasksd.cli.status", "stop": "bgtasksd.cli.stop"}
-"""Verbs that talk to the daemon or are it. All others need the project, and so Django."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run `bgtasksd` with these arguments, those of the process by default, and return the exit code."""
+    open_streams()
     try:
         given = parse(sys.argv[1:] if arguments is None else arguments)
-        code: int = import_module(DIRECT.get(given.verb, "bgtasksd.cli.project")).run(given)
+        home = _home_of(given.verb)
+        _hear_interrupts()
+        code: int = home.run(given)
     except KeyboardInterrupt:
         return INTERRUPTED
+    except CannotPrint as error:
+        return fail(NOT_WRITTEN, "output", str(error))
     return code
+
+
+def _hear_interrupts() -> None:
+    """Let Ctrl-C be an exception from now on: while modules are loaded it could come where it is only shown."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _home_of(verb: str) -> Any:
+    """Return what runs a verb: its own module; for those that need the project, and so Django, one for all."""
+    return module_of(verb) if verb in VERBS else import_module("bgtasksd.cli.project")

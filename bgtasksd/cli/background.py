@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from bgtasksd.children.fork import fork
-from bgtasksd.cli.configuration import EXIT_CONFIGURATION, Configuration
+from bgtasksd.cli.configuration import Configuration
 from bgtasksd.cli.printing import fail, say
 from bgtasksd.daemon import Report, context
-from bgtasksd.lock import owner_pid
+from bgtasksd.exit_codes import EXIT_CONFIGURATION
 from bgtasksd.systemd import Notifier
 
 Live = Callable[[Configuration, Notifier], tuple[int, str]]
@@ -30,7 +30,7 @@ def run_in_background(configuration: Configuration, live: Live) -> int:
     code, text = report.listen()
     if code != 0:
         return fail(code, "start", text or f"it ended before it was ready; see {options.log_file}")
-    say(f"bgtasksd runs in the background, pid {owner_pid(options.runtime_dir)}, log {options.log_file}")
+    say(f"bgtasksd runs in the background, pid {text}, log {options.log_file}")
     return 0
 
 
@@ -39,7 +39,7 @@ def _be_the_daemon(mask: set[Any], configuration: Configuration, live: Live, det
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     with detached:
         notifier = Notifier.from_environment(os.environ)
-        notifier.call_when_ready(lambda: report.tell(0), report.fileno())
+        notifier.call_when_ready(lambda: report.tell(0, str(os.getpid())), report.fileno())
         code, text = live(configuration, notifier)
         report.tell(code, text)
     return code

@@ -47,6 +47,8 @@ def _recycling(options: Options) -> str:
         limits.append(f"after {options.max_tasks:,} tasks")
     if options.max_memory is not None:
         limits.append(f"above {format_size(options.max_memory)}")
+    if options.max_memory_kill is not None:
+        limits.append(f"killed above {format_size(options.max_memory_kill)}")
     return f"recycled {', '.join(limits)}" if limits else "never recycled"
 
 

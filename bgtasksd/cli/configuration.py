@@ -20,11 +20,10 @@ from bgtasksd import journal
 from bgtasksd.cli.places import DEFAULT_INSTANCE, prepare
 from bgtasksd.cli.values import WrongValue, choose, from_environment, source_of
 from bgtasksd.directory import UnfitDirectory
-from bgtasksd.options import KEYS_ALONE, TABLE, Binding, Options, contradictions, default_workers
+from bgtasksd.exit_codes import EXIT_CONFIGURATION, EXIT_USAGE
+from bgtasksd.option_table import KEYS_ALONE, TABLE
+from bgtasksd.options import Binding, Options, contradictions, default_workers
 from bgtasksd.project import VARIABLE, Project, ProjectNotFound, find_project
-
-EXIT_USAGE = 2
-EXIT_CONFIGURATION = 78
 
 
 class Unusable(Exception):
@@ -36,6 +35,15 @@ class Unusable(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """How a daemon was started, to read its options again."""
+
+    typed: argparse.Namespace
+    environ: Mapping[str, str]
+    directory: str
+
+
+@dataclass(frozen=True, slots=True)
 class Configuration:
     """The options in force, where each comes from, and what the banner says about the project."""
 
@@ -43,10 +51,14 @@ class Configuration:
     sources: Mapping[str, str]
     django: str
     database: str
+    database_identity: str
+    """What tells the database of the tasks from any other."""
+    origin: Origin
 
 
 def configure(typed: argparse.Namespace, environ: MutableMapping[str, str]) -> Configuration:
     """Return how to start. Raises Unusable. Goes to `--chdir`, and names the settings in the environment."""
+    origin = Origin(typed, dict(environ), os.getcwd())  # noqa: PTH109 - a string is wanted
     given = {name: value for name, value in vars(typed).items() if value is not None}
     try:
         environment = from_environment(environ)
@@ -59,13 +71,12 @@ def configure(typed: argparse.Namespace, environ: MutableMapping[str, str]) -> C
         raise Unusable(str(error), EXIT_USAGE) from error
     except (WrongValue, UnfitDirectory) as error:
         raise Unusable(str(error)) from error
-    environ[VARIABLE] = project.settings
-    _agree_on_time(answer["time_zone"], environ)
+    _agree(project, answer["time_zone"], environ)
     chosen = choose(given, environment, answer["settings"])
     sources = {option.name: source_of(option, given, environment, answer["settings"]) for option in TABLE}
     _bind(chosen, sources)
     options = _options(chosen, project, str(directory))
-    return Configuration(options, sources, answer["django"], answer["database"])
+    return Configuration(options, sources, answer["django"], answer["database"], answer["database_identity"], origin)
 
 
 def _go_to(directory: str | None) -> None:
@@ -75,8 +86,9 @@ def _go_to(directory: str | None) -> None:
         raise Unusable(f"--chdir {directory}: {error.strerror}") from error
 
 
-def _agree_on_time(time_zone: str | None, environ: MutableMapping[str, str]) -> None:
-    """Use the settings' time zone as Django does in the children, so that all lines of the log tell one time."""
+def _agree(project: Project, time_zone: str | None, environ: MutableMapping[str, str]) -> None:
+    """Name the settings to the children, and use their time zone, so that all lines of the log tell one time."""
+    environ[VARIABLE] = project.settings
     if time_zone:
         environ["TZ"] = time_zone
         time.tzset()
@@ -111,8 +123,7 @@ def _options(chosen: Mapping[str, Any], project: Project, runtime_dir: str) -> O
     fields = {option.name for option in TABLE} - {"settings", "chdir", "runtime_dir"} | {*KEYS_ALONE, "bindings"}
     given = {name: value for name, value in chosen.items() if name in fields}
     given = {**_defaults(given), **given}
-    for name in ("queues",):
-        given[name] = tuple(given[name]) if given.get(name) else None
+    given["queues"] = tuple(given["queues"]) if given.get("queues") else None
     if given["daemon"] and not given.get("log_file"):
         given["log_file"] = str(Path(runtime_dir) / "bgtasksd.log")  # a daemon has no terminal to write to
     if given.get("log_file"):
@@ -135,6 +146,7 @@ def _defaults(given: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "workers": default_workers(),
         "daemon": False,
+        "status_socket": False,
         "idle_timeout": max(60.0, 4 * sleep),
         "orphan_timeout": min(30.0, lease * 2 / 3),
     }

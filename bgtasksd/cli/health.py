@@ -2,38 +2,63 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from typing import Any
 
 from bgtasks.output import format_count, one_line, paint
+from bgtasks.progress import progress_in
 from bgtasks.units import format_duration
-from bgtasksd.status import UP, Sight
+from bgtasksd.status import BUSY, UP, Sight
 
-BUSY = frozenset({"busy", "finishing", "interrupting"})
 FIX_COLUMN = 78
+MOST_TASKS = 5
 Facts = dict[str, Any]
 
 
 def text_of(sight: Sight, *, colour: bool = False) -> str:
-    """Return what people read: five lines and the problems, or one line when nobody answers."""
+    """Return what people read: five lines, tasks that tell, and problems; or one line when nobody answers."""
     if sight.situation != "answered":
         return _silence(sight, colour=colour)
     facts = sight.facts
     lines = [
-        _headline(facts, colour=colour),
+        headline(facts, colour=colour),
         f"  workers  {_workers(facts)}",
         *_bound(facts["workers"]),
         f"  queues   {_queues(facts)}",
         f"  last hr  {_last_hour(facts['last_hour'])}",
         f"  database {_database(facts['database'])}",
-        *(_problem(problem, colour=colour) for problem in facts["problems"]),
+        *_tasks(facts["workers"]),
+        *(problem_line(problem, colour=colour) for problem in facts["problems"]),
     ]
     return "\n".join(lines)
 
 
+def _tasks(workers: list[Facts]) -> list[str]:
+    """Return a line for each task that tells how far it is: those that run longest, up to a handful."""
+    told = sorted((each for each in workers if each["progress"]), key=lambda each: -each["running_for_s"])
+    lines = [
+        f"  task     {one_line(each['task'])} {each['task_id']}  {told_progress(each)}   {short(each['running_for_s'])}"
+        for each in told[:MOST_TASKS]
+    ]
+    return [*lines, *([f"           and {len(told) - MOST_TASKS:,} more"] if len(told) > MOST_TASKS else [])]
+
+
+def told_progress(worker: Facts) -> str:
+    """Return how far a worker's task is, in words; nothing if it does not tell."""
+    told = progress_in(json.dumps(worker["progress"]))
+    return "" if told is None else one_line(told.in_words())
+
+
 def _silence(sight: Sight, *, colour: bool) -> str:
+    mark, said, fix = silence_of(sight)
+    return _with_fix(f"{paint(mark, 'red', enabled=colour)} {said}", fix)
+
+
+def silence_of(sight: Sight) -> tuple[str, str, str]:
+    """Return a mark, what it means that no daemon has answered, and what to type."""
     pid = "" if sight.pid is None else f" (pid {sight.pid})"
-    mark, said, fix = {
+    return {
         "not_running": (
             "○",
             f"bgtasksd is not running, instance {sight.facts['instance']}, {sight.directory}",
@@ -43,16 +68,17 @@ def _silence(sight: Sight, *, colour: bool) -> str:
         "silent": ("●", f"bgtasksd{pid} holds its lock and does not answer", f"kill -QUIT {sight.pid or 'PID'}"),
         "forbidden": ("?", f"no permission to ask the daemon in {sight.directory}", "sudo bgtasksd status"),
     }[sight.situation]
-    return _with_fix(f"{paint(mark, 'red', enabled=colour)} {said}", fix)
 
 
-def _headline(facts: Facts, *, colour: bool) -> str:
+def headline(facts: Facts, *, colour: bool) -> str:
+    """Return the state and who is meant."""
     state = facts["state"]
     tone = {"running": "green", "degraded": "red", "failed": "red"}.get(state, "yellow")
     since = "" if facts["started_at"] is None else f" since {_clock(facts['started_at'], facts['uptime_s'])}"
     uptime = "" if facts["uptime_s"] is None else f" ({short(facts['uptime_s'])})"
     bullet = paint("●", tone, enabled=colour)
-    return f"{bullet} bgtasksd {facts['version']} {state}{since}{uptime}, pid {facts['pid']}, {facts['settings']}"
+    text = f"{bullet} bgtasksd {facts['version']} {state}{since}{uptime}, pid {facts['pid']}, {facts['settings']}"
+    return _with_fix(text, "bgtasksd drain --undo" if state == "draining" else None)
 
 
 def _clock(started_at: str, uptime: float | None) -> str:
@@ -124,7 +150,8 @@ def _database(database: Facts) -> str:
     return f"{vendor}{away}" + ("" if contact is None else f", last contact {short(contact)} ago")
 
 
-def _problem(problem: Facts, *, colour: bool) -> str:
+def problem_line(problem: Facts, *, colour: bool) -> str:
+    """Return one problem and what to type."""
     is_error = problem["severity"] == "error"
     mark = paint("✗" if is_error else "!", "red" if is_error else "yellow", enabled=colour)
     subject = f"{problem['subject']}: " if problem["subject"] else ""

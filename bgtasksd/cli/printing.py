@@ -2,28 +2,53 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 
+class CannotPrint(Exception):
+    """stdout takes nothing more, as on a full disk; the message says why."""
+
+
+def open_streams() -> None:
+    """Have streams where they are closed (`>&-`), and escape what the encoding of stdout lacks."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            stream = Path(os.devnull).open(mode, encoding="utf-8")  # noqa: SIM115 - it stays open
+            os.set_inheritable(stream.fileno(), True)  # noqa: FBT003 - it has the lowest free number, which was closed
+            setattr(sys, name, stream)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
 def say(text: str) -> None:
-    """Print to stdout; a reader that has gone away is no error of ours."""
+    """Print to stdout; a reader that has gone away is no error of ours. Raises CannotPrint for any other."""
     try:
         sys.stdout.write(text + "\n")
         sys.stdout.flush()
-    except BrokenPipeError:
+    except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the flush at exit fails again
+        if not isinstance(error, BrokenPipeError):
+            raise CannotPrint(f"the answer cannot be written: {error.strerror}") from None
 
 
 def say_json(value: Any) -> None:
-    say(json.dumps(value, ensure_ascii=False))
+    is_unicode = (sys.stdout.encoding or "utf-8").lower().startswith("utf")
+    say(json.dumps(value, ensure_ascii=not is_unicode))
 
 
 def complain(text: str) -> None:
     """Print to stderr."""
     sys.stderr.write(text + "\n")
+
+
+def some(count: int, noun: str) -> str:
+    """Return `1 worker`, `1,024 workers`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def fail(exit_code: int, code: str, message: str, fix: str | None = None, *, is_json: bool = False) -> int:

@@ -9,7 +9,7 @@ import traceback
 from pathlib import Path
 
 from bgtasks.management import verbs
-from bgtasksd.cli.printing import fail, say, say_json
+from bgtasksd.cli.printing import complain, fail, say
 from bgtasksd.cli.values import WrongValue, choose, from_environment
 from bgtasksd.project import VARIABLE, ProjectNotFound, find_project
 
@@ -34,10 +34,10 @@ def run(typed: argparse.Namespace) -> int:
         answered = verbs.answer(typed.verb, typed)
     except verbs.NotDone as error:
         return fail(error.exit_code, error.code, str(error), error.fix, is_json=typed.json)
-    if typed.json:
-        say_json(answered.facts)
-    elif answered.text:
-        say(answered.text)
+    for text in answered.in_json() if typed.json else filter(None, [answered.text]):
+        say(text)
+    if answered.talk and not typed.json:
+        complain(answered.talk)
     return answered.exit_code
 
 

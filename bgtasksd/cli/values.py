@@ -8,7 +8,8 @@ from typing import Any
 
 from bgtasks.queue_filters import groups_of
 from bgtasks.units import parse_duration, parse_size
-from bgtasksd.options import TABLE, Option
+from bgtasksd.option_table import TABLE, Option
+from bgtasksd.options import address_parts
 
 TRUE_WORDS = {"1", "true", "yes", "on"}
 FALSE_WORDS = {"0", "false", "no", "off"}
@@ -86,6 +87,11 @@ def _text(text: str) -> str:
     return text
 
 
+def _address(text: str) -> str:
+    address_parts(text)
+    return text
+
+
 def _one_of(allowed: list[str]) -> Callable[[str], str]:
     def read(text: str) -> str:
         if text not in allowed:
@@ -101,5 +107,6 @@ _READERS: dict[str, Callable[[str], Any]] = {
     "count": _count,
     "queues": groups_of,
     "text": _text,
+    "address": _address,
     "flag": _flag,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import selectors
 import socket
@@ -13,6 +14,8 @@ LONGEST_REQUEST = 64 * 1024
 LONGEST_OUTPUT = 1024 * 1024
 LONGEST_PARTIAL = 5.0
 """Seconds without progress, for the rest of a request that has begun and for reading the answers."""
+READING_TIME = 0.1
+"""Seconds in which one who wants the answer has begun to read it, where others wait for the place."""
 
 
 class ClientGone(Exception):
@@ -26,8 +29,9 @@ class Client:
         connection.settimeout(0)
         self.connection = connection
         self.has_asked = False
-        self.is_waiting_for_end = False
-        """Asked for a stop: hears how it ended."""
+        """It has made itself understood, once: such a client is not driven out for another."""
+        self.follows: set[int] = set()
+        """The numbers of the changes it hears of."""
         self._input = bytearray()
         self._output = bytearray()
         self._is_closing = False
@@ -38,6 +42,15 @@ class Client:
         size = struct.calcsize("3i")
         pid, uid, _ = struct.unpack("3i", self.connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
         return f"pid {pid}, uid {uid}"
+
+    @property
+    def is_quiet(self) -> bool:
+        """Tell whether nothing is half said, in either direction."""
+        return not (self._input or self._output)
+
+    def has_unread_answer(self, now: float) -> bool:
+        """Tell whether it has left an answer lying for longer than reading takes."""
+        return bool(self._output) and now - self._stuck_since > READING_TIME
 
     def receive(self) -> None:
         """Take what has arrived. Raises ClientGone at the end of the stream."""
@@ -62,7 +75,6 @@ class Client:
             return None
         line = bytes(self._input[:end])
         del self._input[: end + 1]
-        self.has_asked = True
         self._stuck_since = time.monotonic()
         return line
 
@@ -88,6 +100,13 @@ class Client:
             self._stuck_since = time.monotonic()
         if self._is_closing:
             raise ClientGone
+
+    def close(self, farewell: dict[str, Any] | None = None) -> None:
+        """Close at once; one who has not asked, and so waits for no other answer, may be told why."""
+        if farewell is not None and not self.has_asked:
+            with contextlib.suppress(OSError):
+                self.connection.send(json.dumps(farewell).encode() + b"\n")
+        self.connection.close()
 
     def close_after_output(self) -> None:
         self._input.clear()

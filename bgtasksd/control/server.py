@@ -1,39 +1,35 @@
-"""The server and its clients: the JSON-lines protocol, version 1, and the table of commands."""
+"""The control socket's server and its clients: who is let in, heard and parted from. What is answered: `answering`."""
 
 from __future__ import annotations
 
-import difflib
-import json
-import logging
 import selectors
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from bgtasksd.control import answering
+from bgtasksd.control.answering import Command
 from bgtasksd.control.client import Client, ClientGone
-from bgtasksd.control.listener import Listener
-from bgtasksd.directory import SOCKET_NAME
+from bgtasksd.control.listener import MOST_NEWCOMERS, Listener, is_dear
+from bgtasksd.directory import SOCKET_NAME, STATUS_NAME
 
-PROTOCOL = 1
 MOST_CLIENTS = 32
-READING = frozenset({"ping", "status"})
-"""Commands that change nothing; who asks for the others is logged."""
-
-Command = Callable[[dict[str, Any]], dict[str, Any]]
-logger = logging.getLogger("bgtasksd.control")
-
-
-class CommandError(Exception):
-    """A command was refused; the message is the answer."""
+FULL = answering.refusal(f"there are {MOST_CLIENTS} clients already; try again")
 
 
 class ControlServer:
-    """Answers requests from the supervisor's loop. Set `commands` first, then `open`, then `register`."""
+    """Answers requests from the supervisor's loop. Set `commands` first, then `open`, then `register`.
 
-    def __init__(self, directory: str | Path, commands: dict[str, Command] | None = None) -> None:
-        self.path = Path(directory) / SOCKET_NAME
+    One that `is_read_only` answers questions alone, to our group as well; its clients have their own limits.
+    """
+
+    def __init__(
+        self, directory: str | Path, commands: dict[str, Command] | None = None, *, is_read_only: bool = False
+    ) -> None:
+        self.path = Path(directory) / (STATUS_NAME if is_read_only else SOCKET_NAME)
+        self.is_read_only = is_read_only
         self.commands: dict[str, Command] = dict(commands or {})
         self._listener: Listener | None = None
         self._clients: dict[int, Client] = {}
@@ -41,11 +37,40 @@ class ControlServer:
 
     def open(self) -> None:
         """Listen. Raises ControlError, saying why, when that cannot be."""
-        self._listener = Listener(self.path)
+        self._listener = self._listen()
+
+    def handed_over(self, take: Callable[[socket.socket], int]) -> dict[str, Any] | None:
+        """Return what `take_over` takes: the listener, and the clients, but for those who are cut in mid-sentence."""
+        if self._listener is None:
+            return None
+        kept = [client for client in self._clients.values() if client.is_quiet]
+        return {
+            "listener": [take(self._listener.socket), list(self._listener.inode)],
+            "clients": [[take(client.connection), sorted(client.follows)] for client in kept],
+        }
+
+    def take_over(self, handed: dict[str, Any] | None) -> None:
+        """Go on with the listener and the clients that the program before this one has left. Raises ControlError."""
+        if handed is None:
+            self.open()
+            return
+        descriptor, inode = handed["listener"]
+        self._listener = Listener.of(self.path, self._mode, descriptor, tuple(inode))
+        for connection, follows in handed["clients"]:
+            client = Client(socket.socket(fileno=connection))
+            client.has_asked, client.follows = bool(follows), set(follows)
+            self._clients[connection] = client
+
+    @property
+    def _mode(self) -> int:
+        return 0o660 if self.is_read_only else 0o600
+
+    def _listen(self) -> Listener:
+        return Listener(self.path, self._mode)
 
     def open_again(self) -> None:
         """Listen at our path once more, after somebody removed the socket; clients stay. Raises ControlError."""
-        new, old = Listener(self.path), self._listener  # the old one keeps its inode from being given to the new one
+        new, old = self._listen(), self._listener  # the old one keeps its inode from being given to the new one
         self._listener = new
         if self._selector is not None:
             if old is not None:
@@ -69,7 +94,7 @@ class ControlServer:
     @property
     def sockets(self) -> list[socket.socket]:
         """Return every socket that a forked child has to close."""
-        listening = [] if self._listener is None else [self._listener.socket]
+        listening = [] if self._listener is None else [self._listener.socket, self._listener.spare]
         return listening + [client.connection for client in self._clients.values()]
 
     def close(self) -> None:
@@ -86,7 +111,7 @@ class ControlServer:
     def handle(self, key: selectors.SelectorKey, mask: int) -> None:
         """Act on one event of our sockets; never blocks, and takes one request at most."""
         if self._listener is not None and key.fileobj is self._listener.socket:
-            self._accept(self._listener.socket)
+            self._admit(self._listener)
             return
         client = self._clients.get(key.fd)
         if client is None or client.connection is not key.fileobj:
@@ -98,9 +123,11 @@ class ControlServer:
         else:
             self._watch(client)
 
-    def next_deadline(self) -> float | None:
-        """Return when `disconnect_stuck` has something to do, on the monotonic clock."""
-        return min(self._deadlines(), default=None)
+    def drop(self, key: selectors.SelectorKey) -> None:
+        """Part from a client whose event could not be acted on: the next one would fail as well."""
+        client = self._clients.get(key.fd)
+        if client is not None:
+            self._disconnect(client)
 
     def disconnect_stuck(self) -> None:
         """Part from clients that began a request, or an answer, and did not finish it in time."""
@@ -110,41 +137,44 @@ class ControlServer:
             if deadline is not None and deadline <= now:
                 self._disconnect(client)
 
-    def conclude(self, data: dict[str, Any]) -> None:
-        """Tell those who asked for the stop how it ended. Call it right before `close`."""
+    def tell(self, change: int, **line: Any) -> None:
+        """Send one line to every client that follows a change."""
         for client in list(self._clients.values()):
-            if client.is_waiting_for_end:
+            if change in client.follows:
                 try:
-                    client.send({"v": PROTOCOL, "ok": True, "event": "stopped", "data": data})
+                    client.send({"v": answering.PROTOCOL, "change": change, **line})
                 except ClientGone:
                     self._disconnect(client)
+                else:
+                    self._watch(client)
 
-    def _deadlines(self) -> Iterator[float]:
-        for client in self._clients.values():
-            deadline = client.deadline()
-            if deadline is not None:
-                yield deadline
+    def _admit(self, listener: Listener) -> None:
+        """Take in who waits at the door, a few at a time."""
+        for _ in range(MOST_NEWCOMERS):
+            connection = listener.accept()
+            if connection is None:
+                return
+            self._seat(connection)
 
-    def _accept(self, listening: socket.socket) -> None:
-        try:
-            connection, _ = listening.accept()
-        except OSError:
-            return  # gone again, or no descriptor free: the next turn tries once more
-        if len(self._clients) >= MOST_CLIENTS:
+    def _seat(self, connection: socket.socket) -> None:
+        if is_dear(connection) or len(self._clients) >= MOST_CLIENTS:
             self._make_room()
-        if len(self._clients) >= MOST_CLIENTS:
-            connection.close()
-            return
         client = Client(connection)
+        if is_dear(connection) or len(self._clients) >= MOST_CLIENTS:
+            client.close(FULL)
+            return
         self._clients[connection.fileno()] = client
         if self._selector is not None:
             self._selector.register(connection, client.interest(), self)
 
     def _make_room(self) -> None:
-        """Part from the client that has been silent longest, if one never asked anything."""
-        silent = next((client for client in self._clients.values() if not client.has_asked), None)
-        if silent is not None:
-            self._disconnect(silent)
+        """Part from a client that does not read, else from the one silent longest that never asked anything."""
+        now, clients = time.monotonic(), self._clients.values()
+        deaf = (client for client in clients if client.has_unread_answer(now))
+        silent = (client for client in clients if not client.has_asked)
+        client = next(deaf, None) or next(silent, None)
+        if client is not None:
+            self._disconnect(client, FULL)
 
     def _serve(self, client: Client, mask: int) -> None:
         if mask & selectors.EVENT_READ:
@@ -155,47 +185,19 @@ class ControlServer:
         try:
             line = client.next_request()
         except ValueError as error:
-            client.send({"v": PROTOCOL, "id": None, "ok": False, "error": str(error)})
+            client.send(answering.refusal(str(error)))
             client.close_after_output()
             return
         if line is not None:
-            client.send(self._answer(client, line))
-
-    def _answer(self, client: Client, line: bytes) -> dict[str, Any]:
-        try:
-            request = json.loads(line)
-        except (ValueError, RecursionError):
-            return {"v": PROTOCOL, "id": None, "ok": False, "error": "a request is one line of JSON"}
-        if not isinstance(request, dict):
-            return {"v": PROTOCOL, "id": None, "ok": False, "error": "a request is a JSON object"}
-        answer = {"v": PROTOCOL, "id": request.get("id")}
-        try:
-            return {**answer, "ok": True, "data": self._run(client, request)}
-        except CommandError as error:
-            return {**answer, "ok": False, "error": str(error)}
-        except Exception:
-            logger.exception("control command %r failed", request.get("cmd"))
-            return {**answer, "ok": False, "error": "the command failed; the daemon's log has the traceback"}
-
-    def _run(self, client: Client, request: dict[str, Any]) -> dict[str, Any]:
-        name = request.get("cmd")
-        if request.get("v") != PROTOCOL:
-            raise CommandError(f"this daemon speaks version {PROTOCOL}, not {request.get('v')!r}")
-        if not isinstance(name, str) or name not in self.commands:
-            near = difflib.get_close_matches(str(name), self.commands, n=1)
-            raise CommandError(f"unknown command {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
-        if name not in READING:
-            logger.info("control %s by %s", name, client.peer(), extra={"event": "control", "command": name})
-        client.is_waiting_for_end = client.is_waiting_for_end or name == "stop"
-        return self.commands[name](request)
+            client.send(answering.answer(self.commands, client, line, is_read_only=self.is_read_only))
 
     def _watch(self, client: Client) -> None:
         if self._selector is not None and client.connection.fileno() in self._clients:
             self._selector.modify(client.connection, client.interest(), self)
 
-    def _disconnect(self, client: Client) -> None:
+    def _disconnect(self, client: Client, farewell: dict[str, Any] | None = None) -> None:
         if self._clients.pop(client.connection.fileno(), None) is None:
             return
         if self._selector is not None:
             self._selector.unregister(client.connection)
-        client.connection.close()
+        client.close(farewell)

@@ -1,7 +1,22 @@
 """The shared slots: written by workers, read by the supervisor and maintenance, also after SIGKILL."""
 
-from bgtasksd.scoreboard.board import Board, claims_on, open_pages
-from bgtasksd.scoreboard.layout import Finished, Reason, Record, WorkState
+from bgtasksd.scoreboard.board import Board, Pages, claims_on, open_pages, progress_on
+from bgtasksd.scoreboard.layout import Finished, Reason, Record, Told, WorkState
 from bgtasksd.scoreboard.page import Page
+from bgtasksd.scoreboard.places import Places, pages_of
 
-__all__ = ["Board", "Finished", "Page", "Reason", "Record", "WorkState", "claims_on", "open_pages"]
+__all__ = [
+    "Board",
+    "Finished",
+    "Page",
+    "Pages",
+    "Places",
+    "Reason",
+    "Record",
+    "Told",
+    "WorkState",
+    "claims_on",
+    "open_pages",
+    "pages_of",
+    "progress_on",
+]

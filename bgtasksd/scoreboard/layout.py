@@ -1,4 +1,7 @@
-"""What stands where in a page: 64 bytes of the supervisor's, two copies of the record, the index, the ring."""
+"""What stands where in a page: the supervisor's 64 bytes, two copies of the record, index, ring, and progress twice.
+
+A page of places has blocks behind its 64 bytes, each with a record of its own.
+"""
 
 from __future__ import annotations
 
@@ -7,23 +10,38 @@ import mmap
 import struct
 from typing import NamedTuple
 
-PAGE_BYTES = max(4096, mmap.ALLOCATIONGRANULARITY)
+PAGE_BYTES = max(8192, mmap.ALLOCATIONGRANULARITY)
 MAGIC = b"BGT1"
+MAGIC_OF_PLACES = b"BGP1"
 VERSION = 1
 
 HEAD = struct.Struct("<4sHHIIQ")
 """Magic, version, slot, generation, (free), worker id; offset 0."""
 ALIVE_WORD = 3
 ORDER_WORD = 4
-"""The supervisor's words: is the worker alive; the order, `sequence << 8 | reason`."""
+HOLD_WORD = 5
+"""The supervisor's words: is the worker alive; the order, `sequence << 8 | reason`; not 0: start no further task."""
 
 RECORD = struct.Struct("<B7xQQqQddQQQQB64s")
+GLANCE = struct.Struct("<B7xQ")
+"""The first two fields of a record."""
 RECORD_OFFSET, RECORD_BYTES = 64, 192
-TURN_WORD, HEAD_WORD, TAIL_WORD = 56, 57, 58
-"""Offset 448: how often the record was written (its parity says which copy is valid); the ring's ends."""
+TURN_WORD, HEAD_WORD, TAIL_WORD, HEARD_WORD, TOLD_WORD = 56, 57, 58, 59, 60
+"""Offset 448: how often the record was written (its parity says which copy is valid); the ring's ends; the hold that
+the worker obeys, written where it rests; how often progress was told, as with the record."""
+
+BLOCK_BYTES = 2 * RECORD_BYTES + 64
+BLOCKS = (PAGE_BYTES - RECORD_OFFSET) // BLOCK_BYTES
+"""Records in a page of places, 18: each two copies and an index, and where other pages count what is told, an order."""
+BLOCK_WORDS = BLOCK_BYTES // 8
+BLOCK_ORDER_WORD = 60
 
 ENTRY = struct.Struct("<qQddB")
 RING_OFFSET, ENTRY_BYTES, RING_ENTRIES = 512, 56, 64
+
+TOLD_OFFSET, TOLD_BYTES = 4096, 2048
+TOLD = struct.Struct("<QQH2030s")
+"""Two copies of what a task tells of its progress: its id and token, and the text."""
 
 NAME_BYTES = 64
 
@@ -78,6 +96,15 @@ class Record(NamedTuple):
     def ended(self) -> int:
         """How many executions have ended, however."""
         return self.done + self.failed + self.cancelled
+
+
+class Told(NamedTuple):
+    """What a task has told last of its progress."""
+
+    task_id: int
+    token: int
+    text: bytes
+    """As it is kept in the table: a JSON object."""
 
 
 class Finished(NamedTuple):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from bgtasksd.children.channel import Channel
 from bgtasksd.children.process import Process
-from bgtasksd.scoreboard import Page, Reason, Record
+from bgtasksd.scoreboard import Page, Reason, Record, WorkState
 from bgtasksd.supervisor.states import EDGES, IllegalEdge, State
 
 
@@ -18,6 +18,7 @@ class Cause(enum.StrEnum):
     """Why the supervisor ends a worker, or interrupts its task; also what `last_exit` then shows."""
 
     TIME_LIMIT = "time_limit"
+    MEMORY_LIMIT = "memory_limit"
     STOP = "stopped"
     CANCELLED = "cancelled"
     CLAIM_LOST = "claim_lost"
@@ -33,6 +34,22 @@ REASONS = {
     Cause.CLAIM_LOST: Reason.CLAIM_LOST,
 }
 """The causes for which the task itself gets a chance to end, and what its order says."""
+
+
+@dataclass
+class Interruption:
+    """A task that was told to end."""
+
+    cause: Cause
+    at: float
+    grace: float
+    """How long it gets: then the worker is killed."""
+    is_repeated: bool = False
+
+    @property
+    def next_step_at(self) -> float:
+        """When it is told once more, or the worker killed."""
+        return self.at + (self.grace if self.is_repeated else self.grace / 2)
 
 
 def new_worker_id() -> int:
@@ -53,6 +70,10 @@ class Child:
     dump: int
     """Its dump file: stacks that faulthandler wrote, readable after its death."""
     spawned_at: float
+    concurrency: int = 1
+    """How many tasks may run in it side by side."""
+    place_indexes: tuple[int, ...] = ()
+    """The pages of its places, if these are several."""
     state: State = State.SPAWNING
     since: float = 0.0
     """When the state was entered."""
@@ -60,16 +81,20 @@ class Child:
     booted_at: float | None = None
     record: Record = field(default_factory=Record)
     """As last read."""
+    tasks: list[Record] = field(default_factory=list)
+    """What it held then."""
     counter_moved_at: float = 0.0
-    task_deadline: float | None = None
+    task_deadlines: dict[int, float] = field(default_factory=dict)
+    """Of running tasks that have a limit, by their sequences."""
     drain_deadline: float | None = None
     cause: Cause | None = None
-    """Why we end it, or interrupt its task."""
+    """Why we end it."""
+    interruptions: dict[int, Interruption] = field(default_factory=dict)
+    """Of running tasks, by their sequences."""
     grace: float = 0.0
-    """How long an interrupted task gets."""
+    """How long the last interrupted task gets."""
     step: int = 0
     """How far the escalation has come within its state."""
-    interrupted_sequence: int = 0
     limit: str = ""
     """The limit it has reached: it asks to leave."""
     asked_at: float = 0.0
@@ -98,6 +123,27 @@ class Child:
     @property
     def has_booted(self) -> bool:
         return self.booted_at is not None
+
+    @property
+    def has_room_beside(self) -> bool:
+        """Tell whether another task may be started beside those that run."""
+        return self.page.places is not None and len(self.page.tasks()) < self.concurrency
+
+    def look(self) -> None:
+        """Read what it does."""
+        self.record = self.page.read()
+        self.tasks = self.page.tasks() if self.page.places else [self.record] if self.record.has_task else []
+
+    def running(self) -> dict[int, Record]:
+        """Return the tasks whose functions were running at the last look, by their sequences."""
+        return {task.sequence: task for task in self.tasks if task.state is WorkState.BUSY}
+
+    def charged(self) -> list[Record]:
+        """Return the tasks that answer for its end: all, unless it was killed for what some did not obey."""
+        if self.cause not in REASONS:
+            return self.tasks
+        told = {sequence for sequence, each in self.interruptions.items() if each.cause is self.cause}
+        return [task for task in self.tasks if task.sequence in told]
 
     def enter(self, state: State, now: float) -> None:
         """Change the state. Raises IllegalEdge."""

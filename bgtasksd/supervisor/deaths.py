@@ -32,6 +32,19 @@ class Deaths:
         self._spooled: set[int] = set()
         self._last = 0
 
+    def as_json(self) -> list[Any]:
+        """Return what `take_over` takes."""
+        return [[death, self._reported_at[number], number in self._spooled] for number, death in self.waiting.items()]
+
+    def take_over(self, waiting: list[Any]) -> None:
+        """Go on waiting for these; they are told again by whoever starts maintenance."""
+        for death, at, is_spooled in waiting:
+            number = death["id"]
+            self.waiting[number], self._reported_at[number] = death, at
+            if is_spooled:
+                self._spooled.add(number)
+            self._last = max(self._last, number)
+
     def report(self, death: dict[str, Any]) -> None:
         """Take one death; it is told to maintenance until that has accounted for it."""
         self._last += 1

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import os
 import signal
 
 from bgtasksd.children.process import wait_channel
-from bgtasksd.scoreboard import WorkState
-from bgtasksd.supervisor.child import REASONS, Cause, Child
+from bgtasksd.scoreboard import Record
+from bgtasksd.scoreboard.board import empty
+from bgtasksd.supervisor.child import REASONS, Cause, Child, Interruption
 from bgtasksd.supervisor.situation import Situation
 from bgtasksd.supervisor.states import ENDING, State
 
@@ -34,26 +34,29 @@ def drain(situation: Situation, child: Child, why: str, *, within: float | None 
     child.process.send_signal(signal.SIGCONT)  # a stopped process keeps TERM pending
 
 
-def interrupt(situation: Situation, child: Child, cause: Cause, grace: float) -> None:
-    """Interrupt the task of a worker; after `grace` the worker is killed. Nothing happens if the task is just over."""
-    if child.state in ENDING or child.state is State.INTERRUPTING:
+def interrupt(situation: Situation, child: Child, cause: Cause, grace: float, sequence: int | None = None) -> None:
+    """Interrupt a task of a worker, or all; after `grace` the worker is killed. What is just over stays as it is."""
+    if child.state in ENDING or child.process is None:
         return
-    child.record = child.page.read()  # once more right before acting
-    if child.record.state is not WorkState.BUSY or child.process is None:
-        return
-    child.cause, child.grace = cause, grace
-    situation.given_back += cause is Cause.STOP
-    child.interrupted_sequence = child.record.sequence
-    child.enter(State.INTERRUPTING, situation.clock.now())
-    situation.say(child, f"task {child.record.task_id} {child.record.task_name} interrupted: {cause}", "interrupted")
-    send_order(child)
+    child.look()  # once more right before acting
+    for task in child.running().values():
+        if sequence in (None, task.sequence) and task.sequence not in child.interruptions:
+            _interrupt(situation, child, task, Interruption(cause, situation.clock.now(), grace))
 
 
-def send_order(child: Child) -> None:
+def _interrupt(situation: Situation, child: Child, task: Record, interruption: Interruption) -> None:
+    child.interruptions[task.sequence], child.grace = interruption, interruption.grace
+    situation.given_back += interruption.cause is Cause.STOP
+    if child.state is not State.INTERRUPTING:
+        child.enter(State.INTERRUPTING, interruption.at)
+    situation.say(child, f"task {task.task_id} {task.task_name} interrupted: {interruption.cause}", "interrupted")
+    send_order(child, task.sequence, interruption.cause)
+
+
+def send_order(child: Child, sequence: int, cause: Cause) -> None:
     """Write the order into the page and have the worker look at it."""
-    assert child.cause is not None
     assert child.process is not None
-    child.page.give_order(child.interrupted_sequence, REASONS[child.cause])
+    child.page.give_order(sequence, REASONS[cause])
     child.process.send_signal(signal.SIGUSR1)
     child.process.send_signal(signal.SIGCONT)
 
@@ -62,13 +65,14 @@ def kill(situation: Situation, child: Child, cause: Cause) -> None:
     """Dump the stacks of a worker, then kill it and its group."""
     if child.state in ENDING:
         return
-    situation.given_back += cause is Cause.STOP and child.cause is not Cause.STOP and child.record.has_task
+    if cause is Cause.STOP:
+        told = [sequence for sequence, each in child.interruptions.items() if each.cause is cause]
+        situation.given_back += sum(task.sequence not in told for task in child.tasks)
     child.cause = cause
     child.enter(State.KILLING, situation.clock.now())
     if child.process is None:
         return  # no pid: the line is cut, and what comes up finds nobody
-    os.ftruncate(child.dump, 0)
-    os.lseek(child.dump, 0, os.SEEK_SET)
+    empty(child.dump)
     child.process.send_signal(signal.SIGUSR2)
     child.process.send_signal(signal.SIGCONT)
 
@@ -84,12 +88,7 @@ def advance(situation: Situation, child: Child) -> None:
     """Take the next step of an escalation when it is due."""
     elapsed = situation.clock.now() - child.since
     if child.state is State.INTERRUPTING:
-        if elapsed >= child.grace:
-            assert child.cause is not None
-            kill(situation, child, child.cause)
-        elif elapsed >= child.grace / 2 and child.step == 0:
-            child.step = 1
-            send_order(child)  # one raised in a destructor or callback was swallowed by Python
+        _insist(situation, child)
     elif child.state is State.KILLING:
         if child.step == 0 and elapsed >= DUMP_TIME:
             _strike(child)
@@ -100,10 +99,22 @@ def advance(situation: Situation, child: Child) -> None:
         _remind(situation, child)
 
 
+def _insist(situation: Situation, child: Child) -> None:
+    """Tell tasks that do not end once more; kill the worker for one that has not ended in its time."""
+    now = situation.clock.now()
+    for sequence, each in child.interruptions.items():
+        if now - each.at >= each.grace:
+            kill(situation, child, each.cause)
+            return
+        if now - each.at >= each.grace / 2 and not each.is_repeated:
+            each.is_repeated = True
+            send_order(child, sequence, each.cause)  # one raised in a destructor or callback was swallowed by Python
+
+
 def next_step_at(child: Child) -> float | None:
     """Return when `advance` has something to do."""
     if child.state is State.INTERRUPTING:
-        return child.since + (child.grace / 2 if child.step == 0 else child.grace)
+        return min((each.next_step_at for each in child.interruptions.values()), default=None)
     if child.state is State.KILLING:
         return child.since + (DUMP_TIME if child.step == 0 else UNKILLABLE_AFTER)
     return None
@@ -120,7 +131,7 @@ def _give_up(situation: Situation, child: Child) -> None:
     """It survives SIGKILL: go on without it, and keep its task claimed."""
     child.enter(State.UNKILLABLE, situation.clock.now())
     slot = situation.slots.slot_of(child)
-    if child is slot.child and len(situation.slots.children()) < 2 * len(situation.slots):
+    if child is slot.child and len(situation.slots.children()) < 2 * situation.slots.target:
         slot.child = None
         slot.leaving.append(child)
         slot.is_unplanned = True

@@ -1,4 +1,4 @@
-"""What workers say on their line: hello, booted, limit, bye, error; and what the zygote says of them."""
+"""What workers say on their line: hello, booted, more, limit, bye, error."""
 
 from __future__ import annotations
 
@@ -9,20 +9,21 @@ from bgtasksd import journal
 from bgtasksd.children import channel
 from bgtasksd.children.channel import ChannelClosed, Message
 from bgtasksd.children.exits import Exit
+from bgtasksd.children.fork import why
 from bgtasksd.children.process import Process, start_ticks, unshared_bytes
+from bgtasksd.exit_codes import EXIT_CONFIGURATION, EXIT_SOFTWARE
 from bgtasksd.supervisor import ending, exits, retirement, waking
 from bgtasksd.supervisor.child import Child
-from bgtasksd.supervisor.loop import Rank
+from bgtasksd.supervisor.loop import NOTHING_NEW, Rank
 from bgtasksd.supervisor.situation import Situation
 from bgtasksd.supervisor.states import State
-
-EXIT_CONFIGURATION = 78
 
 logger = logging.getLogger("bgtasksd.supervisor")
 
 
-def hear_worker(situation: Situation, child: Child) -> None:
-    """Act on every message that waits on a worker's line."""
+def hear_worker(situation: Situation, child: Child) -> object:
+    """Act on every message that waits on a worker's line; nothing is new if they speak of the queue alone."""
+    found: object = NOTHING_NEW
     while child.is_alive:
         try:
             received = child.channel.receive()
@@ -30,12 +31,26 @@ def hear_worker(situation: Situation, child: Child) -> None:
             situation.loop.forget(child.channel)
             if child.process is None:
                 exits.vanished(situation, child, "ended before its hello")
-            return
+            return None
         if received is None:
-            return
+            return found
         message, descriptors = received
         channel.close_all(descriptors)
-        act_on(situation, child, message)
+        if not _spoke_of_the_queue(situation, child, message):
+            found = None
+            act_on(situation, child, message)
+    return None
+
+
+def _spoke_of_the_queue(situation: Situation, child: Child, message: Message) -> bool:
+    """Act on a message after which nothing is new here; tell whether it is one."""
+    if message["kind"] == "more":
+        waking.wake(situation, [""], but=child)
+    elif message["kind"] == "executions":
+        situation.executions.merge(message)
+    else:
+        return False
+    return True
 
 
 def act_on(situation: Situation, child: Child, message: Message) -> None:
@@ -47,16 +62,19 @@ def act_on(situation: Situation, child: Child, message: Message) -> None:
         _booted(situation, child, message)
     elif kind == "limit":
         retirement.ask(situation, child, str(message.get("reason")))
-    elif kind == "more":
-        waking.wake(situation, [""], but=child)
-    elif kind == "bye":
-        child.bye = str(message.get("reason"))
-    elif kind == "error":
-        child.error = str(message.get("text"))
-        if not child.has_booted:
-            _application_failed(situation, message)
-    else:
+    elif kind in ("bye", "error"):
+        _last_words(situation, child, message)
+    elif kind != "resting":  # that it rests under a hold: `scaling` and `draining` see it at the end of this turn
         retirement.ask(situation, child, "damaged")
+
+
+def _last_words(situation: Situation, child: Child, message: Message) -> None:
+    if message["kind"] == "bye":
+        child.bye = str(message.get("reason"))
+        return
+    child.error = str(message.get("text"))
+    if not child.has_booted:
+        application_failed(situation, message)
 
 
 def _hello(situation: Situation, child: Child, message: Message) -> None:
@@ -76,6 +94,7 @@ def _hello(situation: Situation, child: Child, message: Message) -> None:
 def _booted(situation: Situation, child: Child, message: Message) -> None:
     now = situation.clock.now()
     child.booted_at = child.counter_moved_at = now
+    situation.note(child, f"pid {child.pid} up after {now - child.spawned_at:.2f} s", "booted")
     if message.get("tasks") is not None and not situation.was_ready and child.slot == 1:
         announce_tasks(message["tasks"])
     if child.state is State.BOOTING:
@@ -87,12 +106,16 @@ def _booted(situation: Situation, child: Child, message: Message) -> None:
 
 def _refuse_a_limit_below_a_fresh_worker(situation: Situation, child: Child) -> None:
     """End a start whose memory limit every worker would have passed before its first task."""
-    limit = situation.options.max_memory
-    used = unshared_bytes(child.pid) if limit is not None and child.pid else None
-    if limit is not None and used is not None and used > limit:
-        text = f"a fresh worker uses {used // 2**20} MB, more than --max-memory ({limit // 2**20} MB) allows"
-        logger.error(text, extra={"event": "limit_refused"})
-        situation.error_text, situation.error_code = text, EXIT_CONFIGURATION
+    options = situation.options
+    limits = {"--max-memory": options.max_memory, "--max-memory-kill": options.max_memory_kill}
+    given = {flag: limit for flag, limit in limits.items() if limit is not None}
+    used = unshared_bytes(child.pid) if given and child.pid else None
+    for flag, limit in given.items():
+        if used is not None and used > limit:
+            text = f"a fresh worker uses {used // 2**20} MB, more than {flag} ({limit // 2**20} MB) allows"
+            logger.error(text, extra={"event": "limit_refused"})
+            situation.error_text, situation.error_code = text, EXIT_CONFIGURATION
+            return
 
 
 def attach(situation: Situation, child: Child, pid: int, pidfd: int | None) -> None:
@@ -100,57 +123,29 @@ def attach(situation: Situation, child: Child, pid: int, pidfd: int | None) -> N
     try:
         child.process = Process(pid, pidfd)
     except ProcessLookupError:
-        exits.conclude(situation, child, situation.strays_reaped.pop(pid, Exit()))
+        exits.conclude(situation, child, situation.strays_reaped.pop(pid, Exit()), pid=pid)
         return
+    except OSError as error:
+        exits.vanished(situation, child, f"pid {pid} cannot be held: {why(error)}")
+        return
+    situation.note(child, f"pid {pid} spawned", "spawned")
     situation.loop.watch(
-        child.process, Rank.EXIT, partial(_has_ended, situation, child), partial(exits.discard, situation, child)
+        child.process, Rank.EXIT, partial(has_ended, situation, child), partial(exits.discard, situation, child)
     )
 
 
-def _has_ended(situation: Situation, child: Child) -> None:
+def has_ended(situation: Situation, child: Child) -> None:
     """Hear a worker's last words, then see to its end."""
     hear_worker(situation, child)
     if child.is_alive:
         exits.has_ended(situation, child)
 
 
-def hear_zygote(situation: Situation, message: Message, descriptors: list[int]) -> None:
-    """Act on one message of the zygote."""
-    kind, child = message["kind"], situation.slots.find(message.get("worker", ""))
-    if kind == "forked" and child is not None and child.process is None and len(descriptors) == 1:
-        attach(situation, child, message["pid"], descriptors[0])
-        return
-    channel.close_all(descriptors)
-    if kind == "ready":
-        situation.zygote.became_ready()
-        if message.get("tasks") is not None and not situation.was_ready:
-            announce_tasks(message["tasks"])
-        _hand_over_workers(situation)
-    elif kind == "fork_failed" and child is not None and child.process is None:
-        exits.vanished(situation, child, f"fork: {message['error']}")
-    elif kind == "unsafe":
-        found = ", ".join(message["found"])
-        logger.warning("preloading this application is not safe (%s): every worker imports it by itself", found)
-        situation.preload = False
-        situation.zygote.expect_replacement()
-    elif kind == "error":
-        logger.error("the application cannot be loaded:\n%s", message["text"], extra={"event": "application_failed"})
-        _application_failed(situation, message)
-
-
-def _application_failed(situation: Situation, message: Message) -> None:
+def application_failed(situation: Situation, message: Message) -> None:
     """Before the first READY nothing but the end makes sense; later it is a failure of the slot."""
     if not situation.was_ready and not situation.error_text:
-        situation.error_text, situation.error_code = str(message["text"]), int(message.get("code", 70))
+        situation.error_text, situation.error_code = str(message["text"]), int(message.get("code", EXIT_SOFTWARE))
         situation.zygote.is_wanted, situation.zygote.is_leaving = False, True
-
-
-def _hand_over_workers(situation: Situation) -> None:
-    """Give a new zygote the workers of the one before: it ends them should the supervisor die."""
-    for child in situation.slots.children():
-        if child.process is not None and child.is_alive:
-            held = [child.process.pidfd, situation.board.descriptor]
-            situation.zygote.send("adopt", held, pid=child.process.pid, page=child.page_index)
 
 
 def announce_tasks(names: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""What the daemon says of itself while it runs: READY, its status line, signs of life, and the breaker in the log."""
+"""What the daemon says of itself while it runs: READY, its status line, and signs of life."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class Notices:
         self.situation = situation
         self.notifier = notifier
         self.said_stopping = False
-        self.said_failed = False
-        self.extended_at = float("-inf")
+        self.extended = ("", float("-inf"))
+        """What more time was last asked for, and when."""
 
     def next_at(self) -> float | None:
         """Return None: the loop turns often enough."""
@@ -41,11 +41,9 @@ class Notices:
         if situation.is_stopping and not self.said_stopping:
             self.said_stopping = True
             self.notifier.stopping(self.text())
-        if not situation.was_ready and not situation.is_stopping and situation.slots.ready == len(situation.slots):
+        if not situation.was_ready and not situation.is_stopping and situation.slots.ready == situation.slots.target:
             self._say_ready()
-        if situation.is_stopping or not situation.was_ready:
-            self._extend()
-        self._say_failed()
+        self._extend()
         self.notifier.status(self.text())
         self.notifier.watchdog()
 
@@ -55,33 +53,42 @@ class Notices:
         seconds = situation.clock.now() - situation.started_at
         logger.info(
             "ready, %s up in %.1f s. Ctrl-C lets running tasks finish.",
-            "1 worker" if len(situation.slots) == 1 else f"{len(situation.slots)} workers",
+            "1 worker" if situation.slots.target == 1 else f"{situation.slots.target} workers",
             seconds,
-            extra={"event": "ready", "workers": len(situation.slots), "seconds": round(seconds, 3)},
+            extra={"event": "ready", "workers": situation.slots.target, "seconds": round(seconds, 3)},
         )
         self.notifier.ready(self.text())
 
     def _extend(self) -> None:
-        now = self.situation.clock.now()
-        if now - self.extended_at >= EXTEND_INTERVAL:
-            self.extended_at = now
-            self.notifier.extend(EXTEND_BY)
+        """Ask for more time: for all that takes its time anew, because each has a limit of its own."""
+        doing, now = self._doing(), self.situation.clock.now()
+        before, at = self.extended
+        if doing != before or now - at >= EXTEND_INTERVAL:
+            self.extended = (doing, now)
+            if doing:
+                self.notifier.extend(EXTEND_BY)
 
-    def _say_failed(self) -> None:
-        are_hopeless = self.situation.slots.are_hopeless
-        if are_hopeless and not self.said_failed:
-            logger.error("every worker failed again and again: trying once a minute", extra={"event": "breaker_open"})
-        self.said_failed = are_hopeless
+    def _doing(self) -> str:
+        if self.situation.is_stopping:
+            return "stopping"
+        if self.situation.is_reloading:
+            return "reloading"
+        return "" if self.situation.was_ready else "starting"
 
     def text(self) -> str:
         """Return the status line."""
         situation = self.situation
         slots = situation.slots
         if situation.is_stopping:
-            return f"stopping: {len(slots.children())} workers left"
+            left = len(slots.children())
+            return f"stopping: {left} worker{'' if left == 1 else 's'} left"
         if slots.are_hopeless:
             return "failed: no worker stays up, trying once a minute"
         if situation.database.is_reachable is False:
             return "waiting for the database"
-        busy = sum(child.record.has_task for child in slots.children())
-        return f"{slots.ready}/{len(slots)} workers up, {busy} busy"
+        running = [len(child.tasks) for child in slots.children() if child.tasks]
+        if situation.is_draining:
+            return f"draining: {sum(running)} tasks running, no other is started"
+        if situation.is_reloading:
+            return f"reloading: {slots.ready}/{slots.target} workers up"
+        return f"{slots.ready}/{slots.target} workers up, {len(running)} busy"

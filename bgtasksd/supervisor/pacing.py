@@ -44,6 +44,11 @@ class Backoff:
         return self.failures >= BREAKER_FAILURES
 
 
+def spawns_a_minute(workers: int) -> int:
+    """Return how many unplanned spawns a minute so many workers get."""
+    return max(2 * workers, 10)
+
+
 @dataclass
 class SpawnBudget:
     """At most so many unplanned spawns a minute, over all slots."""

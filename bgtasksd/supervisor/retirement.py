@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bgtasksd.supervisor import ending
 from bgtasksd.supervisor.child import Child
 from bgtasksd.supervisor.situation import Situation
+from bgtasksd.supervisor.slots import Slot
 from bgtasksd.supervisor.states import ENDING, State
 
 
@@ -24,8 +26,8 @@ def let_go(situation: Situation) -> None:
     if situation.is_stopping:
         return
     slots = situation.slots
-    free = places(len(slots)) - sum(slot.is_retiring for slot in slots)
-    asking = [slot.child for slot in slots if slot.child is not None and _may_leave(situation, slot.child)]
+    free = places(slots.target) - sum(slot.is_retiring for slot in slots.wanted)
+    asking = [slot.child for slot in slots.wanted if slot.child is not None and _may_leave(situation, slot.child)]
     for child in sorted(asking, key=lambda child: child.asked_at)[: max(0, free)]:
         slots.slot_of(child).is_retiring = True
         _retire(situation, child)
@@ -34,19 +36,18 @@ def let_go(situation: Situation) -> None:
 def _may_leave(situation: Situation, child: Child) -> bool:
     if not child.limit or child.draining_for or child.state in ENDING:
         return False
-    if len(situation.slots) > 1:
+    if situation.slots.target > 1:
         return True
     successor = situation.slots.slot_of(child).successor
     return successor is not None and successor.has_booted  # of an only worker the replacement boots first
 
 
-def wants_successor(situation: Situation) -> bool:
-    """Tell whether a replacement is to boot beside the only worker."""
-    slots = situation.slots
-    if len(slots) != 1 or situation.is_stopping:
+def wants_successor(situation: Situation, slot: Slot) -> bool:
+    """Tell whether a replacement is to boot beside a worker: beside the only one, and in a reload."""
+    if slot.child is None or slot.successor is not None or situation.is_stopping:
         return False
-    slot = slots.all[0]
-    return slot.child is not None and bool(slot.child.limit) and slot.successor is None
+    is_old = slot.is_rolling and slot.child.generation != situation.generation
+    return is_old or (len(situation.slots.wanted) == 1 and bool(slot.child.limit))
 
 
 def _retire(situation: Situation, child: Child) -> None:
@@ -56,9 +57,26 @@ def _retire(situation: Situation, child: Child) -> None:
     child.channel.send("retire", reason=child.limit)
     slot = situation.slots.slot_of(child)
     if slot.successor is not None:
-        slot.leaving.append(child)
-        slot.child, slot.successor = slot.successor, None
-        slot.is_retiring = False
+        _exchange(slot, child)
+
+
+def _exchange(slot: Slot, child: Child) -> None:
+    slot.leaving.append(child)
+    slot.child, slot.successor = slot.successor, None
+    slot.is_retiring = slot.is_rolling = False
+
+
+def roll(situation: Situation, slot: Slot) -> None:
+    """Put the successor, which has booted, in the place of a worker; that one finishes its task and leaves."""
+    child = slot.child
+    if child is None:
+        return
+    if child.has_booted and child.state not in ENDING and not child.draining_for:
+        child.limit = "reload"
+        _retire(situation, child)
+        return
+    _exchange(slot, child)
+    ending.drain(situation, child, "reload")
 
 
 def has_booted(situation: Situation, child: Child) -> None:
@@ -66,4 +84,6 @@ def has_booted(situation: Situation, child: Child) -> None:
     slot = situation.slots.slot_of(child)
     if slot.child is child:
         slot.is_retiring = False
+    elif slot.is_rolling and slot.successor is child:
+        roll(situation, slot)
     let_go(situation)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol
 
 from bgtasksd.control import ControlError
-from bgtasksd.directory import SOCKET_NAME, WAKE_NAME, UnfitDirectory, make
+from bgtasksd.directory import SOCKET_NAME, UnfitDirectory, make
 from bgtasksd.lock import LOCK_NAME, PID_NAME, LockHeld, owner_pid
 from bgtasksd.supervisor.clock import Clock
 
@@ -40,12 +41,18 @@ class RuntimeDir:
     """Looks every few seconds whether the paths of lock, control socket and pid file still lead to ours."""
 
     def __init__(
-        self, clock: Clock, lock: Lock, control: ControlSocket, version: str, wake: ControlSocket | None = None
+        self,
+        clock: Clock,
+        lock: Lock,
+        control: ControlSocket,
+        version: str,
+        others: Mapping[str, ControlSocket] = MappingProxyType({}),
     ) -> None:
         self.clock = clock
         self.lock = lock
         self.control = control
-        self.wake = wake
+        self.others = others
+        """The other sockets, by name: no daemon is lost without them."""
         self.version = version
         self.looked_at = 0.0
         self.trouble = ""
@@ -73,22 +80,14 @@ class RuntimeDir:
             yield LOCK_NAME
         if not self.control.is_in_place():
             yield SOCKET_NAME
-        if self.wake is not None and not self.wake.is_in_place():
-            yield WAKE_NAME
+        yield from (name for name, each in self.others.items() if not each.is_in_place())
         if owner_pid(self.lock.directory) != os.getpid():
             yield PID_NAME
 
     def _make_again(self, missing: str) -> None:
         directory = self.lock.directory
         try:
-            make(directory)
-            if not self.lock.is_in_place():
-                self.lock.take_again()  # first: whoever holds it owns the rest
-            if not self.control.is_in_place():
-                self.control.open_again()
-            if self.wake is not None and not self.wake.is_in_place():
-                self.wake.open_again()
-            self.lock.write_pid_file(self.version)
+            self._make_what_is_missing(directory)
         except LockHeld:
             self._complain(missing, f"{_holder(directory)} has the lock of {directory} now; stop one of the two")
         except (UnfitDirectory, ControlError, OSError) as error:
@@ -97,6 +96,16 @@ class RuntimeDir:
             self.trouble = ""
             text = "%s had gone from %s under the running daemon: made again"
             logger.warning(text, missing, directory, extra={"event": "runtime_dir_made_again"})
+
+    def _make_what_is_missing(self, directory: Path) -> None:
+        make(directory)
+        if not self.lock.is_in_place():
+            self.lock.take_again()  # first: whoever holds it owns the rest
+        for each in (self.control, *self.others.values()):
+            if not each.is_in_place():
+                each.open_again()
+        if owner_pid(directory) != os.getpid():
+            self.lock.write_pid_file(self.version)
 
     def _complain(self, missing: str, trouble: str) -> None:
         if trouble != self.trouble:

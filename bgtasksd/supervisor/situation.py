@@ -8,11 +8,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from bgtasksd.children.exits import Exit, OomCounter
+from bgtasksd.executions import Executions
+from bgtasksd.exit_codes import EXIT_SOFTWARE
 from bgtasksd.options import Options
 from bgtasksd.scoreboard import Board
 from bgtasksd.supervisor.child import Child
 from bgtasksd.supervisor.clock import Clock
 from bgtasksd.supervisor.deaths import Deaths
+from bgtasksd.supervisor.errand import Errand
+from bgtasksd.supervisor.events import Events
 from bgtasksd.supervisor.link import Link
 from bgtasksd.supervisor.loop import Loop
 from bgtasksd.supervisor.pacing import SpawnBudget
@@ -55,7 +59,13 @@ class Situation:
     zygote: Link
     maintenance: Link
     started_at: float
+    beside: list[Link] = field(default_factory=list)
+    """Zygotes and maintenance of the next generation, which do not serve yet, and of earlier ones, which leave."""
+    errands: list[Errand] = field(default_factory=list)
+    """Children that do one thing and are gone."""
     totals: Totals = field(default_factory=Totals)
+    executions: Executions = field(default_factory=Executions)
+    events: Events = field(default_factory=Events)
     oom: OomCounter = field(default_factory=OomCounter)
     database: Database = field(default_factory=Database)
     host: str = field(default_factory=socket.gethostname)
@@ -63,14 +73,19 @@ class Situation:
     """Of the application's code: a reload makes the next one."""
     serves: Callable[[tuple[str, ...] | None, str], bool] = everything
     """Tells whether these names and patterns mean a queue: the rule is not known here."""
-    preload: bool = True
-    """Whether the zygote loads the application."""
+    is_reloading: bool = False
+    reload_failure: str = ""
+    """Why the last reload failed; the generation before it goes on."""
+    is_upgrading: bool = False
+    """An upgrade was ordered: no reload begins before it."""
     is_stopping: bool = False
+    is_draining: bool = False
+    """No worker of this host starts a task."""
     was_ready: bool = False
     """READY was said."""
     error_text: str = ""
     """Why the daemon cannot go on."""
-    error_code: int = 70
+    error_code: int = EXIT_SOFTWARE
     given_back: int = 0
     strays_reaped: dict[int, Exit] = field(default_factory=dict)
     """Ended children nobody knew, the newest few: a worker may die before its pid is told."""
@@ -78,6 +93,10 @@ class Situation:
     figures_at: float | None = None
     turned_at: float | None = None
     renewed_at: float | None = None
+
+    def helpers(self) -> list[Link | Errand]:
+        """Return every process of ours that is no worker; the zygote first, for maintenance may come out of it."""
+        return [self.zygote, self.maintenance, *self.beside, *self.errands]
 
     def say(self, child: Child, text: str, event: str, level: int = logging.INFO) -> None:
         """Log one line about a worker."""
@@ -92,6 +111,10 @@ class Situation:
     def warn(self, child: Child, text: str, event: str) -> None:
         """Log one line about a worker that somebody should see."""
         self.say(child, text, event, logging.WARNING)
+
+    def note(self, child: Child, text: str, event: str) -> None:
+        """Add an event about a worker that is too small for the log."""
+        self.events.note(event, f"w{child.slot}  {text}", slot=child.slot, worker_pid=child.pid, worker=child.worker)
 
     def tell_workers(self) -> None:
         """Tell maintenance who lives: their claims are renewed.

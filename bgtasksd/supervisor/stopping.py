@@ -6,13 +6,14 @@ import enum
 import logging
 
 from bgtasksd.supervisor import ending
+from bgtasksd.supervisor.changes import Change
 from bgtasksd.supervisor.child import Cause, Child
+from bgtasksd.supervisor.link import MAINTENANCE_GRACE, ZYGOTE_GRACE
 from bgtasksd.supervisor.situation import Situation
-from bgtasksd.supervisor.states import ENDING, State
+from bgtasksd.supervisor.states import ENDING
 
 FAST_GRACE = 2.0
 """Seconds that an interrupted task gets in a fast stop."""
-ZYGOTE_GRACE, MAINTENANCE_GRACE = 1.0, 2.0
 
 logger = logging.getLogger("bgtasksd.supervisor")
 
@@ -29,8 +30,10 @@ class Haste(enum.IntEnum):
 class Stopping:
     """The end of the daemon, from the first order to the last process."""
 
-    def __init__(self, situation: Situation) -> None:
+    def __init__(self, situation: Situation, change: Change) -> None:
         self.situation = situation
+        self.change = change
+        """Whoever asks for the stop hears how it ended."""
         self.haste = Haste.NONE
         self.exit_code = 0
 
@@ -41,8 +44,7 @@ class Stopping:
         return (
             situation.is_stopping
             and not situation.slots.children()
-            and situation.zygote.is_gone
-            and situation.maintenance.is_gone
+            and all(each.is_gone for each in situation.helpers())
         )
 
     def begin(self, haste: Haste) -> None:
@@ -65,7 +67,8 @@ class Stopping:
         limit = self.situation.options.drain_timeout
         if self.haste is Haste.FINISH and running:
             tasks = "1 task" if running == 1 else f"{running} tasks"
-            logger.info("stopping: %s running, up to %.0f s; again to interrupt", tasks, limit)
+            text = "stopping: %s running, up to %.0f s; again to interrupt"
+            logger.info(text, tasks, limit, extra={"event": "stopping"})
         else:
             words = {Haste.FINISH: "", Haste.INTERRUPT: ", interrupting", Haste.FAST: " at once, interrupting"}
             tasks = f"{words[self.haste]} {running} tasks" if running else ""
@@ -73,7 +76,7 @@ class Stopping:
 
     def running(self) -> int:
         """Return how many tasks are held."""
-        return sum(child.page.read().has_task for child in self.situation.slots.children())
+        return sum(len(child.page.tasks()) for child in self.situation.slots.children())
 
     def stop_worker(self, child: Child) -> None:
         """Give one worker the order that the haste asks for."""
@@ -85,10 +88,10 @@ class Stopping:
         if self.haste is Haste.FINISH:
             return
         ending.drain(situation, child, "stopped", within=min(grace, options.drain_timeout))
-        if child.state is State.INTERRUPTING:
-            child.grace = min(child.grace, grace)
-        else:
-            ending.interrupt(situation, child, Cause.STOP, grace)
+        child.grace = min(child.grace, grace)
+        for interruption in child.interruptions.values():
+            interruption.grace = min(interruption.grace, grace)
+        ending.interrupt(situation, child, Cause.STOP, grace)
 
     def next_at(self) -> float | None:
         """Return None: every step of the end is an event."""
@@ -101,7 +104,8 @@ class Stopping:
             self.begin(Haste.FAST)
         if not situation.is_stopping or situation.slots.children():
             return
-        situation.zygote.end(ZYGOTE_GRACE)
+        for link in (situation.zygote, *situation.beside):
+            link.end(ZYGOTE_GRACE)
         if situation.deaths.waiting and situation.database.is_reachable is False:
             situation.deaths.spool()
         if not situation.deaths.waiting or situation.deaths.are_safe:

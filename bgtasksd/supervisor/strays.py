@@ -1,4 +1,4 @@
-"""Processes that dead workers have left behind: adopted by us, reported, and ended. Ended ones are reaped silently."""
+"""Processes that dead workers have left behind: adopted by us, reported, and by policy ended. The dead are reaped."""
 
 from __future__ import annotations
 
@@ -21,15 +21,20 @@ class Strays:
 
     def __init__(self, situation: Situation) -> None:
         self.situation = situation
+        self.are_ended = situation.options.strays == "end"
+        """Else they are only reported."""
         self.looked_at = 0.0
         self.suspects: set[int] = set()
         """Seen once: a worker that is just being born looks the same."""
         self.told: dict[int, float] = {}
-        """When each was sent SIGTERM."""
+        """When each was reported, and sent SIGTERM."""
 
     def next_at(self) -> float | None:
         """Return when the next look is due."""
-        return self.looked_at + (1.0 if self.suspects or self.told else INTERVAL)
+        return self.looked_at + (1.0 if self.suspects - self.told.keys() or self._are_waited_for() else INTERVAL)
+
+    def _are_waited_for(self) -> bool:
+        return self.are_ended and bool(self.told)
 
     def run(self) -> None:
         """Look for them, and end those that were there before."""
@@ -39,35 +44,40 @@ class Strays:
             self.look()
 
     def look(self) -> None:
-        """End every child nobody here knows, once it has been seen twice."""
-        if any(child.state is State.SPAWNING for child in self.situation.slots.children()):
+        """Deal with every child nobody here knows, once it has been seen twice."""
+        situation = self.situation
+        spawning = any(child.state is State.SPAWNING for child in situation.slots.children())
+        if spawning or any(link.is_awaited for link in (situation.maintenance, *situation.beside)):
             return
         found = set(children()) - self.known()
         self.told = {pid: at for pid, at in self.told.items() if pid in found}
         for pid in found & self.suspects:
-            self.end(pid)
+            self.deal_with(pid)
         self.suspects = found
 
-    def end(self, pid: int) -> None:
-        """Ask a process to end; kill it when it does not."""
+    def deal_with(self, pid: int) -> None:
+        """Report a process; where that is the policy ask it to end, and kill it when it does not."""
         now = self.situation.clock.now()
         if pid not in self.told:
             self.told[pid] = now
-            words = (pid, command(pid))
-            logger.warning("pid %d was left behind by a worker: %s; it is ended", *words, extra={"event": "stray"})
-            Process(pid).stop()
-        elif now - self.told[pid] >= PATIENCE:
+            words = (pid, command(pid), "ended" if self.are_ended else "left alone")
+            logger.warning("pid %d was left behind by a worker: %s; it is %s", *words, extra={"event": "stray"})
+            if self.are_ended:
+                Process(pid).stop()
+        elif self.are_ended and now - self.told[pid] >= PATIENCE:
             Process(pid).stop(at_once=True)
 
     def end_all(self) -> None:
-        """Kill what is left when the daemon ends."""
+        """Kill what is left when the daemon ends, where that is the policy."""
+        if not self.are_ended:
+            return
         for pid in set(children()) - self.known():
             Process(pid).stop(at_once=True)
 
     def known(self) -> set[int]:
         """Return the pids of the children that belong here."""
         situation = self.situation
-        pids = {child.pid for child in situation.slots.children()} | {situation.zygote.pid, situation.maintenance.pid}
+        pids = {each.pid for each in (*situation.slots.children(), *situation.helpers())}
         return {pid for pid in pids if pid is not None}
 
     def reap(self) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter, deque
+from typing import Any
 
+from bgtasksd.facts import LAST_HOUR
 from bgtasksd.scoreboard import Record
 
-HOURLY = ("done", "failed", "retried", "reclaimed")
 BUCKET = 60.0
 """Seconds; the hour slides by these."""
 
@@ -17,7 +18,19 @@ class Totals:
     def __init__(self) -> None:
         self.past: Counter[str] = Counter()
         self.recycled: Counter[str] = Counter()
+        self.exits: Counter[str] = Counter()
+        """Ended workers, by the one reason."""
         self._buckets: deque[tuple[float, Counter[str]]] = deque()
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `take_over` takes."""
+        return {"past": self.past, "recycled": self.recycled, "exits": self.exits, "buckets": list(self._buckets)}
+
+    def take_over(self, counted: dict[str, Any]) -> None:
+        """Go on counting from there."""
+        self.past, self.recycled = Counter(counted["past"]), Counter(counted["recycled"])
+        self.exits = Counter(counted.get("exits", {}))
+        self._buckets = deque((at, Counter(total)) for at, total in counted["buckets"])
 
     def bury(self, record: Record) -> None:
         """Keep what a dead worker has done."""
@@ -40,7 +53,7 @@ class Totals:
     def last_hour(self, total: Counter[str]) -> dict[str, int]:
         """Return what has been added within the hour."""
         before = self._buckets[0][1] if self._buckets else Counter[str]()
-        return {name: max(0, total[name] - before[name]) for name in HOURLY}
+        return {name: max(0, total[name] - before[name]) for name in LAST_HOUR}
 
 
 def counts_of(record: Record) -> dict[str, int]:

@@ -7,34 +7,51 @@ from typing import Any
 
 from bgtasksd import journal
 from bgtasksd.children.channel import Message, close_all
-from bgtasksd.scoreboard import WorkState
 from bgtasksd.supervisor import ending
-from bgtasksd.supervisor.child import Cause, Child
+from bgtasksd.supervisor.child import Cause
+from bgtasksd.supervisor.link import Link
+from bgtasksd.supervisor.loop import NOTHING_NEW
 from bgtasksd.supervisor.situation import Situation
 from bgtasksd.supervisor.waking import Waking, wake
 
 logger = logging.getLogger("bgtasksd.supervisor")
 
 
-def hear_maintenance(situation: Situation, waking: Waking, message: Message, descriptors: list[int]) -> None:
-    """Act on one message of maintenance."""
+def hear_maintenance(
+    situation: Situation, waking: Waking, link: Link, message: Message, descriptors: list[int]
+) -> object:
+    """Act on one message of maintenance; one that speaks of the queue alone is nothing new."""
     close_all(descriptors)
     kind = message["kind"]
+    if kind == "notified":
+        waking.hear_other_hosts((mark, queue) for mark, queue in message["notices"])
+        return NOTHING_NEW
     if kind == "booted":
-        situation.maintenance.became_ready()
-        situation.database.alias = message["alias"]
-        situation.database.vendor = message["vendor"]
-        situation.deaths.tell_again()  # first: who is neither alive nor reported dead is buried
-        situation.tell_workers()
+        _booted(situation, link, message)
     elif kind == "turn":
         _turned(situation, message)
-    elif kind == "notified":
-        waking.hear_other_hosts((mark, queue) for mark, queue in message["notices"])
+    elif link in situation.beside:
+        link.tell_reload(message)
     elif kind == "error":
         text = str(message["text"])
         logger.error("maintenance cannot start:\n%s", text, extra={"event": "maintenance_failed"})
         if not situation.was_ready and not situation.error_text:
             situation.error_text = text
+    return None
+
+
+def _booted(situation: Situation, link: Link, message: Message) -> None:
+    link.became_ready()
+    situation.database.alias = message["alias"]
+    situation.database.vendor = message["vendor"]
+    if link is situation.maintenance:
+        brief_maintenance(situation)
+
+
+def brief_maintenance(situation: Situation) -> None:
+    """Tell a new maintenance process what it works for."""
+    situation.deaths.tell_again()  # first: who is neither alive nor reported dead is buried
+    situation.tell_workers()
 
 
 def _turned(situation: Situation, message: Message) -> None:
@@ -67,9 +84,10 @@ def _note_database(situation: Situation, message: Message, now: float) -> None:
     if database.is_reachable is not is_up:
         if not is_up:
             hint = "" if message["is_migrated"] else ". Run: python manage.py migrate"
-            logger.warning("database %s not reachable: %s%s", database.alias, message["error"], hint)
+            text = "database %s not reachable: %s%s"
+            logger.warning(text, database.alias, message["error"], hint, extra={"event": "database_unreachable"})
         elif database.is_reachable is False:
-            logger.info("database %s reachable again", database.alias)
+            logger.info("database %s reachable again", database.alias, extra={"event": "database_reachable"})
             _excuse_workers(situation, now)
     database.is_reachable, database.is_migrated = is_up, bool(message["is_migrated"])
 
@@ -83,13 +101,9 @@ def _excuse_workers(situation: Situation, now: float) -> None:
 def _interrupt(situation: Situation, claim: dict[str, Any], cause: Cause) -> None:
     """Interrupt the worker that runs a task under this claim, if one still does."""
     for child in situation.slots.children():
-        if _runs(child, claim):
-            ending.interrupt(situation, child, cause, situation.options.kill_grace)
-
-
-def _runs(child: Child, claim: dict[str, Any]) -> bool:
-    record = child.page.read() if child.is_alive else child.record
-    return record.state is WorkState.BUSY and (record.task_id, record.token) == (claim["task_id"], claim["token"])
+        for task in child.page.tasks() if child.is_alive else ():
+            if (task.task_id, task.token) == (claim["task_id"], claim["token"]):
+                ending.interrupt(situation, child, cause, situation.options.kill_grace, task.sequence)
 
 
 def _announce_waiting(queues: list[dict[str, Any]]) -> None:

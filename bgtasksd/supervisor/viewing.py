@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import os
 from typing import Any
 
 from bgtasksd import facts
 from bgtasksd.children.process import run_state
-from bgtasksd.scoreboard import WorkState
+from bgtasksd.problems import problems
+from bgtasksd.scoreboard import Record, Told, WorkState
 from bgtasksd.supervisor.child import Child
 from bgtasksd.supervisor.clock import wall_time
 from bgtasksd.supervisor.link import Link
 from bgtasksd.supervisor.runtime_dir import RuntimeDir
 from bgtasksd.supervisor.situation import Situation
 from bgtasksd.supervisor.slots import Slot
-from bgtasksd.supervisor.states import State
+from bgtasksd.supervisor.states import WORKING, State
 
 LOOK_INTERVAL = 5.0
+MOST_TOLD = 100
+"""Tasks of one worker: an answer has its bounds."""
 
 
 class Viewing:
@@ -37,25 +41,34 @@ class Viewing:
     def run(self) -> None:
         """Note what only time shows."""
         situation, now = self.situation, self.situation.clock.now()
-        if situation.slots.ready >= len(situation.slots):
+        if situation.slots.ready >= situation.slots.target:
             self.short_since = None
         elif self.short_since is None:
             self.short_since = now
         if now - self.looked_at >= LOOK_INTERVAL:
             self.looked_at = now
             situation.totals.sample(now, situation.totals.sum(self._records()))
-            self._remember(facts.problems(self.view()))
+            self._remember(problems(self.view()))
 
     def status(self, request: dict[str, Any] | None = None) -> dict[str, Any]:
         """Answer the control command `status`."""
         seen = self.view()
-        found = facts.problems(seen)
+        found = problems(seen)
         self._remember(found)
         return facts.as_json(seen, found, {each: self.since[each.code, each.subject] for each in found})
 
     def _remember(self, found: list[facts.Problem]) -> None:
-        keys = [(each.code, each.subject) for each in found]
-        self.since = {key: self.since.get(key) or wall_time() for key in keys}
+        """Keep since when each problem lasts; one that is new or gone is an event."""
+        now, events = wall_time(), self.situation.events
+        known, self.since = self.since, {}
+        for each in found:
+            key = (each.code, each.subject)
+            self.since[key] = known.get(key) or now
+            if key not in known:
+                text = f"{each.subject}: {each.message}" if each.subject else each.message
+                events.note("problem", text, each.severity, code=each.code, subject=each.subject)
+        for code, subject in known.keys() - self.since.keys():
+            events.note("problem_gone", f"{subject}: {code}" if subject else code, code=code, subject=subject)
 
     def _records(self) -> list[Any]:
         return [child.page.read() for child in self.situation.slots.children()]
@@ -72,18 +85,21 @@ class Viewing:
             version=options.version,
             settings=options.settings,
             is_stopping=situation.is_stopping,
+            is_draining=situation.is_draining,
             was_ready=situation.was_ready,
+            is_reloading=situation.is_reloading,
+            reload_failure=situation.reload_failure,
             is_failed=situation.slots.are_hopeless,
             started_at=self.started_at,
             uptime_s=self._age(situation.started_at) or 0.0,
-            workers_target=len(situation.slots),
+            workers_target=situation.slots.target,
             ready=situation.slots.ready,
             short_for_s=self._age(self.short_since),
             workers=tuple(self._worker(slot) for slot in situation.slots),
             unkillable=self._unkillable(),
             queues=tuple(situation.queues),
             figures_age_s=self._age(situation.figures_at),
-            totals=_totals(total, situation.totals.recycled),
+            totals=facts.totals_of(total, situation.totals.recycled),
             last_hour=situation.totals.last_hour(total),
             zygote={**_process(situation.zygote), "generation": situation.generation},
             maintenance={
@@ -110,22 +126,37 @@ class Viewing:
                 slot=slot.number, queues=slot.queues,
                 state="backoff" if slot.is_in_backoff else "spawning", last_exit=slot.last_exit,
             )  # fmt: skip
-        record = child.page.read()
-        has_task = record.state is WorkState.BUSY
+        record, running = child.page.read(), child.page.running()
+        tasks = self._tasks(running)
+        first = tasks[0] if tasks else {}
         return facts.WorkerFacts(
             slot=slot.number,
             queues=slot.queues,
             pid=child.pid,
-            state=_state(child, record.state),
-            task=record.task_name if has_task else None,
-            task_id=str(record.task_id) if has_task else None,
-            running_for_s=self._age(self.situation.clock.at(record.started_at)) if has_task else None,
+            generation=child.generation,
+            state=_state(child, record.state, is_leaving=slot.is_surplus),
+            running=len(running),
+            tasks=tasks,
+            **first,
+            progress=_progress(child.page.told({(task.task_id, task.token) for task in running})),
             memory_bytes=child.memory_bytes,
             done=record.done,
             failed=record.failed,
             age_s=self._age(child.spawned_at) or 0.0,
             last_exit=slot.last_exit,
         )
+
+    def _tasks(self, running: list[Record]) -> list[dict[str, Any]]:
+        """Return what a worker runs, what runs for the longest time first."""
+        at = self.situation.clock.at
+        return [
+            {
+                "task": task.task_name,
+                "task_id": str(task.task_id),
+                "running_for_s": self._age(at(task.started_at)),
+            }
+            for task in sorted(running, key=lambda task: task.started_at)[:MOST_TOLD]
+        ]
 
     def _unkillable(self) -> tuple[tuple[int, int | None], ...]:
         children = self.situation.slots.children()
@@ -135,21 +166,24 @@ class Viewing:
         return None if moment is None else round(max(0.0, self.situation.clock.now() - moment), 3)
 
 
-def _state(child: Child, work_state: WorkState) -> str:
+def _state(child: Child, work_state: WorkState, *, is_leaving: bool) -> str:
     """Return the state as of now: the record may be ahead of the last turn."""
     if child.pid is not None and run_state(child.pid) in ("T", "t"):
         return "stopped"
-    if child.state in (State.IDLE, State.BUSY, State.FINISHING):
+    if child.state in WORKING:
+        if is_leaving:
+            return "draining"
         return {WorkState.BUSY: "busy", WorkState.FINISHING: "finishing"}.get(work_state, "idle")
     return str(child.state)
 
 
+def _progress(told: Told | None) -> dict[str, Any] | None:
+    try:
+        return None if told is None else dict(json.loads(told.text))
+    except ValueError:  # a task has written over its page
+        return None
+
+
 def _process(link: Link) -> dict[str, Any]:
-    return {"pid": link.pid, "state": "running" if link.name == "maintenance" and link.is_ready else str(link.state)}
-
-
-def _totals(total: dict[str, int], recycled: dict[str, int]) -> dict[str, Any]:
-    names = ("done", "failed", "retried", "cancelled", "released", "reclaimed", "crashed")
-    counts: dict[str, Any] = {name: total.get(name, 0) for name in names}
-    counts["recycled"] = {name: recycled.get(name, 0) for name in ("age", "memory", "tasks", "reload")}
-    return counts
+    state = "starting" if link.is_to_come else str(link.state)
+    return {"pid": link.pid, "state": "running" if link.name == "maintenance" and link.is_ready else state}

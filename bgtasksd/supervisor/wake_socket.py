@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bgtasksd.directory import WAKE_NAME
 
@@ -45,6 +47,17 @@ class WakeSocket:
         self.path = Path(directory) / WAKE_NAME
         self.socket: socket.socket | None = None
         self._inode: tuple[int, int] | None = None
+
+    def handed_over(self, take: Callable[[socket.socket], int]) -> list[Any] | None:
+        """Return what `take_over` takes."""
+        return None if self.socket is None or self._inode is None else [take(self.socket), list(self._inode)]
+
+    def take_over(self, handed: list[Any]) -> None:
+        """Go on with the socket that the program before this one has left, datagrams and all."""
+        descriptor, inode = handed
+        self.socket = socket.socket(fileno=descriptor)
+        self.socket.settimeout(0)
+        self._inode = tuple(inode)
 
     def open(self) -> None:
         """Take the place. Raises OSError."""

@@ -5,16 +5,19 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Iterable
+from typing import Any
 
 from bgtasksd.scoreboard import WorkState
 from bgtasksd.supervisor.child import Child
-from bgtasksd.supervisor.loop import Rank
+from bgtasksd.supervisor.loop import NOTHING_NEW, Rank
 from bgtasksd.supervisor.situation import Situation
 from bgtasksd.supervisor.states import WORKING
 from bgtasksd.supervisor.wake_socket import WakeSocket
 
 SHORTEST_DEAFNESS, LONGEST_DEAFNESS = 0.002, 0.02
 """Seconds after a notice in which no other is heard: what comes meanwhile is taken together."""
+CLOSE = 0.01
+"""Seconds between two notices that are the beginning of many; to rest after one alone would cost a turn more."""
 PATIENCE = 0.1
 """Seconds in which a woken worker begins to look; another one is woken later."""
 REMEMBERED = 256
@@ -25,12 +28,13 @@ logger = logging.getLogger("bgtasksd.supervisor")
 
 
 class Waking:
-    """The wake socket in the loop, deaf for a moment after each notice."""
+    """The wake socket in the loop, deaf for a moment after each of many notices."""
 
     def __init__(self, situation: Situation, socket: WakeSocket) -> None:
         self.situation = situation
         self.socket = socket
         self.deafness = 0.0
+        self.heard_at = float("-inf")
         self.hears_at: float | None = None
         """When a socket that is not watched at the moment is read again."""
         self.marks: deque[str] = deque(maxlen=REMEMBERED)
@@ -43,6 +47,12 @@ class Waking:
         self.socket.open()
         self.hears_at, self.deafness = None, 0.0
         self.situation.loop.watch(self.socket.socket, Rank.MESSAGE, self.hear)
+
+    def take_over(self, handed: list[Any] | None) -> None:
+        """Go on with the socket that the program before this one has left, if it had one."""
+        if handed is not None:
+            self.socket.take_over(handed)
+            self.situation.loop.watch(self.socket.socket, Rank.MESSAGE, self.hear)
 
     def is_in_place(self) -> bool:
         """Return whether enqueuing processes find us."""
@@ -66,29 +76,40 @@ class Waking:
         """Return when the socket is read again."""
         return self.hears_at
 
-    def run(self) -> None:
+    def run(self) -> object:
         """Read the socket again when its time has come."""
         if self.hears_at is not None and self.hears_at <= self.situation.clock.now():
             self.hear()
+        return NOTHING_NEW
 
-    def hear(self) -> None:
-        """Act on what has come. The socket rests after anything, and is watched again after nothing."""
+    def hear(self) -> object:
+        """Act on what has come; when much comes the socket rests, and it is watched again after nothing."""
         calls, count = self.socket.receive()
+        now = self.situation.clock.now()
         if not count:
-            self.deafness = 0.0
-            if self.hears_at is not None:
-                self.hears_at = None
-                self.situation.loop.watch(self.socket.socket, Rank.MESSAGE, self.hear)
-            return
-        if self.hears_at is None:
-            self.situation.loop.forget(self.socket.socket)
-        self.deafness = min(LONGEST_DEAFNESS, max(SHORTEST_DEAFNESS, 2 * self.deafness))
-        self.hears_at = self.situation.clock.now() + self.deafness
+            self._rest_no_more()
+            return NOTHING_NEW
+        if self.hears_at is not None or now - self.heard_at < CLOSE:
+            self._rest(now)
+        self.heard_at = now
         self.marks.extend(call.mark for call in calls)
         wake(self.situation, {call.queue for call in calls if call.queue is not None})
         due = [call.seconds for call in calls if call.seconds is not None]
         if due or count >= OVERFLOWING:
             self.situation.maintenance.send("scheduled", seconds=0.0 if count >= OVERFLOWING else min(due))
+        return NOTHING_NEW
+
+    def _rest(self, now: float) -> None:
+        if self.hears_at is None:
+            self.situation.loop.forget(self.socket.socket)
+        self.deafness = min(LONGEST_DEAFNESS, max(SHORTEST_DEAFNESS, 2 * self.deafness))
+        self.hears_at = now + self.deafness
+
+    def _rest_no_more(self) -> None:
+        self.deafness = 0.0
+        if self.hears_at is not None:
+            self.hears_at = None
+            self.situation.loop.watch(self.socket.socket, Rank.MESSAGE, self.hear)
 
     def hear_other_hosts(self, notices: Iterable[tuple[str, str]]) -> None:
         """Act on what the database has told, as (mark, queue), but for what came by the socket before."""
@@ -99,14 +120,12 @@ class Waking:
 
 def wake(situation: Situation, queues: Iterable[str], but: Child | None = None) -> None:
     """Wake one worker for each of these queues; for an unnamed one, a worker of each kind."""
+    slots = situation.slots
+    working = [(slot.queues, child) for slot in slots for child in slot.children() if child.state in WORKING]
     for queue in queues:
-        kinds: dict[tuple[str, ...] | None, list[Child]] = {}
-        for slot in situation.slots:
-            if not queue or situation.serves(slot.queues, queue):
-                found = [child for child in slot.children() if child is not but and child.state in WORKING]
-                kinds.setdefault(None if queue else slot.queues, []).extend(found)
-        for children in kinds.values():
-            _wake_one(children, situation)
+        serving = [group.queues for group in slots.groups if not queue or situation.serves(group.queues, queue)]
+        for each in [serving] if queue else [[kind] for kind in serving]:
+            _wake_one([child for kind, child in working if kind in each and child is not but], situation)
 
 
 def _wake_one(children: list[Child], situation: Situation) -> None:
@@ -117,13 +136,13 @@ def _wake_one(children: list[Child], situation: Situation) -> None:
     now = situation.clock.now()
     willing: list[tuple[tuple[bool, bool], Child, int]] = []
     for child in children:
-        record = child.page.read()
-        if record.state is WorkState.BUSY:
-            continue  # it looks when its task is over
-        is_silent = child.woken == record.counter
+        state, counter = child.page.glance()
+        if child.page.is_held or (state == WorkState.BUSY and not child.has_room_beside):
+            continue  # it looks when a task is over, or when it may
+        is_silent = child.woken == counter
         if is_silent and now - child.woken_at < PATIENCE:
             return
-        willing.append(((is_silent, record.state is not WorkState.IDLE), child, record.counter))
+        willing.append(((is_silent, state != WorkState.IDLE), child, counter))
     for _, child, counter in sorted(willing, key=lambda each: each[0]):
         if child.channel.send("wake"):
             child.woken, child.woken_at = counter, now

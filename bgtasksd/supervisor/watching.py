@@ -5,11 +5,11 @@ from __future__ import annotations
 from functools import partial
 
 from bgtasksd.children.process import run_state
-from bgtasksd.scoreboard import Record, WorkState
+from bgtasksd.scoreboard import WorkState
 from bgtasksd.supervisor import ending, exits
 from bgtasksd.supervisor.child import Cause, Child
 from bgtasksd.supervisor.situation import Situation
-from bgtasksd.supervisor.states import WORKING, State
+from bgtasksd.supervisor.states import ENDING, WORKING, State
 
 HELLO_TIMEOUT = 10.0
 LOOK_AT_PROC = 5.0
@@ -40,11 +40,12 @@ class Watching:
     def look_at(self, child: Child, now: float) -> None:
         """Bring one worker's state up to date and end what is overdue."""
         if child.has_booted:
-            self.note(child, child.page.read(), now)
+            self.note(child, now)
         at = self.deadline(child)
         if at is None or at > now:
             return
-        if ending.next_step_at(child) is not None or child.state is State.UNKILLABLE:
+        step = ending.next_step_at(child)
+        if (step is not None and step <= now) or child.state is State.UNKILLABLE:
             ending.advance(self.situation, child)
         else:
             self.end_overdue(child, now)
@@ -55,25 +56,35 @@ class Watching:
         for child in self.situation.slots.children():
             child.counter_moved_at = now
             if child.has_booted:
-                self.note(child, child.page.read(), now)
+                self.note(child, now)
 
-    def note(self, child: Child, record: Record, now: float) -> None:
+    def note(self, child: Child, now: float) -> None:
         """Take over what the worker's record says."""
-        before, child.record = child.record, record
+        before = child.record
+        child.look()
+        record = child.record
         if record.counter != before.counter or record.sequence != before.sequence or record.state != before.state:
             child.counter_moved_at = now
-        if record.state is not WorkState.BUSY:
-            child.task_deadline = None
-        elif record.sequence != before.sequence or before.state is not WorkState.BUSY:
-            clock = self.situation.clock
-            child.task_deadline = clock.at(record.deadline) if record.deadline else None
-        if child.state is State.INTERRUPTING and not _is_interrupted(child):
-            child.cause = None
+        self.note_tasks(child)
+        if child.state is State.INTERRUPTING and not child.interruptions:
             if child.drain_deadline is not None:  # it gets a moment to write the outcome and to leave
                 child.drain_deadline = max(child.drain_deadline, now + child.grace)
             child.enter(State.DRAINING if child.draining_for else STATES.get(record.state, State.IDLE), now)
         elif child.state in WORKING and (state := STATES.get(record.state, child.state)) is not child.state:
             child.enter(state, now)
+
+    def note_tasks(self, child: Child) -> None:
+        """Keep the time limits of what runs, each as it was at the first sight, and forget what is over."""
+        clock, running, known = self.situation.clock, child.running(), child.task_deadlines
+        child.task_deadlines = {
+            sequence: known.get(sequence) or clock.at(task.deadline)
+            for sequence, task in running.items()
+            if task.deadline
+        }
+        if child.state is State.INTERRUPTING:
+            child.interruptions = {
+                sequence: each for sequence, each in child.interruptions.items() if sequence in running
+            }
 
     def deadline(self, child: Child) -> float | None:
         """Return when something is to be done about a worker."""
@@ -84,10 +95,12 @@ class Watching:
         if child.state is State.UNKILLABLE:
             return child.since + ending.REMINDER * (child.step + 1)
         step = ending.next_step_at(child)
-        if step is not None or child.state is State.EXITED:
+        if child.state in ENDING:
             return step
         if child.record.state is WorkState.BUSY:
-            return _least(child.task_deadline, child.drain_deadline)
+            untold = child.running().keys() - child.interruptions.keys()
+            limits = [at for sequence, at in child.task_deadlines.items() if sequence in untold]
+            return _least(step, *limits, child.drain_deadline if untold else None)
         return _least(self.idle_deadline(child), child.drain_deadline)
 
     def idle_deadline(self, child: Child) -> float | None:
@@ -111,7 +124,9 @@ class Watching:
             situation.warn(child, f"pid {child.pid} did not boot in time", "boot_timeout")
             ending.kill(situation, child, Cause.BOOT_FAILURE)
         elif child.record.state is WorkState.BUSY:
-            ending.interrupt(situation, child, Cause.TIME_LIMIT, grace)
+            for sequence, at in child.task_deadlines.items():
+                if at <= now:
+                    ending.interrupt(situation, child, Cause.TIME_LIMIT, grace, sequence)
         else:
             ending.drain(situation, child, "stuck")
             ending.kill(situation, child, Cause.STUCK)
@@ -123,10 +138,6 @@ class Watching:
             if is_stopped and not child.was_stopped:
                 self.situation.warn(child, f"pid {child.pid} is stopped (SIGSTOP)", "stopped")
             child.was_stopped = is_stopped
-
-
-def _is_interrupted(child: Child) -> bool:
-    return child.record.state is WorkState.BUSY and child.record.sequence == child.interrupted_sequence
 
 
 def _least(*moments: float | None) -> float | None:

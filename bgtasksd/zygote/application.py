@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import sys
 import traceback
 from dataclasses import dataclass
@@ -14,13 +13,17 @@ from django.db import connections
 
 from bgtasksd import journal
 from bgtasksd.children.channel import LARGEST
+from bgtasksd.children.counts import stop_counting
 from bgtasksd.children.fork import thread_count
+from bgtasksd.children.heap import fill_holes
+from bgtasksd.exit_codes import EXIT_CONFIGURATION, EXIT_SOFTWARE
+from bgtasksd.zygote import titles
 
-SHARED = ("bgtasksd.zygote.polling", "django.db.models.sql.compiler")
-"""Modules that every worker needs: imported before the fork they are in memory once. By name: they import models."""
-
-
-EXIT_SOFTWARE, EXIT_CONFIGURATION = 70, 78
+SHARED = (
+    *("bgtasksd.zygote.polling", "django.db.models.sql.compiler"),
+    *("bgtasksd.maintenance.serving", "bgtasksd.maintenance.duties"),
+)
+"""What workers and maintenance need: imported before the fork it is in memory once. By name: models are imported."""
 
 
 class Refused(Exception):
@@ -46,11 +49,20 @@ def load(root: str) -> Application:
     from bgtasks.queue import claims
 
     claims.be_patient()
+    claims.be_bounded()
     autodiscover()
     _refuse_what_cannot_work()
     for name in SHARED:
         import_module(name)
-    return Application(tuple(sorted(registry.names())))
+    return Application(tuple(registry.all_names()))
+
+
+def load_to_share(root: str) -> Application:
+    """Load it for processes that are forked from this one, and do what each of them does first: it is done once."""
+    loaded = load(root)
+    titles.writer()
+    import_module("bgtasks.worker.rehearsing").rehearse()  # by name: it imports models
+    return loaded
 
 
 def failure(error: BaseException) -> dict[str, Any]:
@@ -95,6 +107,6 @@ def _open_connections() -> list[str]:
 
 
 def keep_shared() -> None:
-    """Keep what is loaded in memory that forked workers share: the collector no longer writes to it."""
-    gc.collect()
-    gc.freeze()
+    """Keep what is loaded in memory that forked workers share: the collector no longer writes to it, nor do they."""
+    stop_counting()
+    fill_holes()

@@ -15,12 +15,13 @@ from bgtasksd.children.adoption import wait_for_adoption
 from bgtasksd.children.fork import Mask, answer_nothing
 from bgtasksd.children.linux import die_with_parent, offer_to_oom_killer
 from bgtasksd.children.process import start_ticks
+from bgtasksd.exit_codes import EXIT_DAMAGED, EXIT_SOFTWARE
 from bgtasksd.options import Options
-from bgtasksd.scoreboard import Page
+from bgtasksd.scoreboard import Page, Places
 from bgtasksd.zygote.birth import Birth
 from bgtasksd.zygote.line import Line
+from bgtasksd.zygote.titles import title
 
-EXIT_SOFTWARE = 70
 NOT_FOR_US = (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 """A ^C in the terminal or a signal to the group must not cut a task."""
 
@@ -38,13 +39,16 @@ def live(birth: Birth, options: Options, mask: Mask, *, loaded: bool) -> int:
     offer_to_oom_killer()
     reseed()
     page = Page.open(board, birth.page)
+    if birth.places:
+        page.places = Places([Page.open(board, index) for index in birth.places], birth.concurrency)
     os.close(board)
     line = Line(channel.from_descriptor(end), page)
     hear_signals(line, dump)
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     title(f"bgtasksd: worker {birth.slot}")
-    line.send("hello", worker=birth.worker, pid=os.getpid(), start_ticks=start_ticks(os.getpid()))
-    journal.continue_in_child()
+    if not line.send("hello", worker=birth.worker, pid=os.getpid(), start_ticks=start_ticks(os.getpid())):
+        return EXIT_SOFTWARE  # given up already: whoever forked us died before that was told, and the page is another's
+    journal.continue_in_child(are_enabled=loaded)
     return work(birth, options, line, loaded=loaded)
 
 
@@ -65,16 +69,6 @@ def reseed() -> None:
         sys.modules["numpy"].random.seed()
 
 
-def title(text: str) -> None:
-    """Show in `ps` what this process is, where the extra `title` is installed."""
-    os.environ["SPT_NOENV"] = "1"  # or /proc/<pid>/environ is wiped
-    try:
-        import setproctitle  # the extra is optional
-    except ImportError:
-        return
-    setproctitle.setproctitle(text)
-
-
 def work(birth: Birth, options: Options, line: Line, *, loaded: bool) -> int:
     """Load the application if that is still to be done, and run the polling loop until it ends."""
     # only now: with `preload` none this is where Django is imported
@@ -88,10 +82,13 @@ def work(birth: Birth, options: Options, line: Line, *, loaded: bool) -> int:
     except BaseException as error:  # noqa: BLE001 - also a SystemExit in somebody's settings
         line.send("error", **application.failure(error))
         return EXIT_SOFTWARE
-    line.send("booted", tasks=tasks[:1000] if tasks else None, at=time.monotonic())
+    if not line.send("booted", tasks=tasks[:1000] if tasks else None, at=time.monotonic()):
+        return EXIT_SOFTWARE
     try:
-        line.send("bye", reason=polling.run())
+        reason = polling.run()
+        line.reckoning.tell()
+        is_said = line.send("bye", reason=reason)
     except BaseException as error:  # noqa: BLE001 - whatever it is: this worker has failed
         line.send("error", **application.failure(error))
         return EXIT_SOFTWARE
-    return 0
+    return 0 if is_said or reason != "damaged" else EXIT_DAMAGED

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import select
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from bgtasksd import journal
 from bgtasksd.children.channel import Channel, ChannelClosed
 from bgtasksd.scoreboard import Page, Reason
+from bgtasksd.zygote.reckoning import Reckoning
 
 
 def _nobody(*told: object) -> None:
@@ -28,12 +30,17 @@ class Line:
         """Why to take no more tasks; set by a signal handler, too."""
         self.granted = ""
         """The limit for which the supervisor lets this worker leave."""
+        self.wish = ""
+        """Why the supervisor wants this worker to ask for its leave."""
         self.is_woken = False
         """Somebody has said that there is work, since the last wait."""
         self.rests = 0
         """How often this worker had nothing to do."""
+        self.select: Callable[[Sequence[int], float], Sequence[int]] = _readable
+        """Sleeps until a descriptor is readable: a worker with several places lets coroutines run meanwhile."""
         self.on_drain: Callable[[str], None] = _nobody
         self.on_order: Callable[[int, Reason], None] = _nobody
+        self.reckoning = Reckoning(self.send)
         self._wakeup: tuple[int, int] = (-1, -1)
 
     def listen(self) -> None:
@@ -45,22 +52,31 @@ class Line:
         """Return what the line consists of."""
         return (self.channel.fileno(), *self._wakeup)
 
-    def send(self, kind: str, **fields: Any) -> None:
-        """Tell the supervisor something; when it does not listen, that is its loss."""
-        if self.is_open:
-            self.channel.send(kind, **fields)
+    def send(self, kind: str, **fields: Any) -> bool:
+        """Tell the supervisor something; False when it does not listen, which is its loss."""
+        return self.is_open and self.channel.send(kind, **fields)
 
     def wait(self, seconds: float) -> bool:
         """Sleep until a message or a signal comes, or the time is over. Say whether it was a wake."""
         self.rests += 1
+        if self.page.hear_hold():  # no task is started here, and none before the next look at the page
+            self.send("resting")
         seconds = 0.0 if self.is_woken else seconds
-        sources: list[Any] = [self._wakeup[0], self.channel] if self.is_open else [self._wakeup[0]]
-        ready, _, _ = select.select(sources, [], [], max(0.0, seconds))
-        if self._wakeup[0] in ready:
+        sources = [self._wakeup[0], self.channel.fileno()] if self.is_open else [self._wakeup[0]]
+        if self._wakeup[0] in self._select(sources, max(0.0, seconds)):
             self._empty_wakeup()
         self.read()
         is_woken, self.is_woken = self.is_woken, False
         return is_woken
+
+    def _select(self, sources: Sequence[int], seconds: float) -> Sequence[int]:
+        """Return what has come within so many seconds. What was kept back is told meanwhile."""
+        first = min(seconds, self.reckoning.due_in())
+        ready = self.select(sources, first)
+        if ready or first == seconds:
+            return ready
+        self.reckoning.tell()
+        return self.select(sources, seconds - first)
 
     def _empty_wakeup(self) -> None:
         try:
@@ -87,8 +103,12 @@ class Line:
             self.drain(message.get("reason", "stopped"))
         elif message["kind"] == "retire":
             self.granted = message["reason"]
+        elif message["kind"] == "ask":
+            self.wish = message["reason"]
         elif message["kind"] == "wake":
             self.is_woken = True
+        else:
+            journal.obeys(message)
 
     def drain(self, reason: str) -> None:
         """Take no more tasks. Called from a signal handler: plain attributes only."""
@@ -97,7 +117,10 @@ class Line:
         self.on_drain(self.drain_reason)
 
     def obey(self) -> None:
-        """Interrupt the task that the order in the page names. Called from a signal handler."""
-        order = self.page.order()
-        if order is not None:
+        """Interrupt the tasks that the orders in the page name. Called from a signal handler."""
+        for order in self.page.orders():
             self.on_order(*order)
+
+
+def _readable(descriptors: Sequence[int], seconds: float) -> Sequence[int]:
+    return select.select(descriptors, [], [], seconds)[0]

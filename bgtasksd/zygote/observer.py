@@ -6,14 +6,25 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from bgtasks import registry
+from bgtasks.exceptions import TaskTimeout
+from bgtasks.execution import run_time_limit
 from bgtasks.queue.types import Claim, Outcome, Result
 from bgtasks.worker import Observer
-from bgtasksd.scoreboard import Finished, Record, WorkState
+from bgtasksd.scoreboard import Finished, Record, Told, WorkState
 from bgtasksd.zygote.line import Line
 
 SHORTEST_SILENCE, LONGEST_SILENCE = 0.01, 0.3
 """Seconds between two words that there is more to do: all are busy then, and need not hear it."""
+
+
+ENDED = {
+    Result.SUCCESSFUL: "successful",
+    Result.SETTLED: "successful",
+    Result.RETRY: "retried",
+    Result.FAILED: "failed",
+    Result.CANCELLED: "cancelled",
+}
+"""What counts as an execution, and as which: one that was given back will be another, one without its claim is."""
 
 
 class SlotObserver(Observer):
@@ -37,7 +48,7 @@ class SlotObserver(Observer):
     def started(self, claim: Claim, sequence: int) -> None:
         """Name the task before anything of it is touched: what kills the worker must be known."""
         now = time.monotonic()
-        limit = self._limit(claim)
+        limit = run_time_limit(claim, self.max_run_time)
         self._write(
             WorkState.BUSY,
             (sequence, claim.task_id, claim.token, now, now + limit if limit else 0.0),
@@ -58,14 +69,15 @@ class SlotObserver(Observer):
                 self.in_ring.add(claim.task_id)
                 task = (record.sequence, 0, 0, now, 0.0)
         self._write(WorkState.FINISHING, task, record.task_name)
+        self._reckon(claim, outcome)
+
+    def progressed(self, claim: Claim, text: str) -> None:
+        """Leave it where maintenance and the supervisor find it."""
+        self.page.tell(Told(claim.task_id, claim.token, text.encode()))
 
     def settled(self, outcomes: Sequence[Outcome]) -> None:
         """What was held is written down."""
-        ids = {one.claim.task_id for one in outcomes}
-        over = self.in_ring & ids
-        if over:
-            self.page.discard(len(over))
-            self.in_ring -= over
+        ids = self._take_out_of_ring(outcomes)
         if not self.record.has_task or self.record.task_id in ids:
             self._hold_nothing()
 
@@ -91,7 +103,17 @@ class SlotObserver(Observer):
         """The loop moves; the only place where a busy worker hears its supervisor."""
         self.counter += 1
         self._write_again()
+        self.line.reckoning.tell_if_due()
         self.line.read()
+
+    def _take_out_of_ring(self, outcomes: Sequence[Outcome]) -> set[int]:
+        """Leave to maintenance only what is not written down; return the ids of what is."""
+        ids = {one.claim.task_id for one in outcomes}
+        over = self.in_ring & ids
+        if over:
+            self.page.discard(len(over))
+            self.in_ring -= over
+        return ids
 
     def _hold_nothing(self) -> None:
         self._write(WorkState.IDLE, (self.record.sequence, 0, 0, 0.0, 0.0), "")
@@ -102,14 +124,6 @@ class SlotObserver(Observer):
         task = (record.sequence, record.task_id, record.token, record.started_at, record.deadline)
         self._write(record.state, task, record.task_name)
 
-    def _limit(self, claim: Claim) -> float | None:
-        """Return the time limit: the row's, the decorator's, else this daemon's."""
-        task = registry.get(claim.task_name)
-        for own in (claim.max_run_time, task.options.max_run_time if task else None):
-            if own is not None:
-                return float(own)
-        return self.max_run_time
-
     def _count(self, result: Result) -> None:
         if result in (Result.SUCCESSFUL, Result.SETTLED):
             self.counts[0] += 1
@@ -118,6 +132,14 @@ class SlotObserver(Observer):
             self.counts[2] += result is Result.RETRY
         elif result is Result.CANCELLED:
             self.counts[3] += 1
+
+    def _reckon(self, claim: Claim, outcome: Outcome) -> None:
+        """Keep for the metrics what has ended."""
+        if outcome.result not in ENDED:
+            return
+        named = "timed_out" if isinstance(outcome.error, TaskTimeout) else ENDED[outcome.result]
+        waited = max(0.0, (claim.locked_at - claim.run_at).total_seconds())
+        self.line.reckoning.sums.add(claim.task_name, claim.queue, named, duration=outcome.duration, waited=waited)
 
     def _write(self, state: WorkState, task: tuple[int, int, int, float, float], name: str) -> None:
         record: tuple[Any, ...] = (state, self.counter, *task, *self.counts, name)

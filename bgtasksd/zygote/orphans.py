@@ -40,7 +40,8 @@ class Orphans:
         self._signal(signal.SIGTERM)
         self._wait_until(started + self.timeout * 2 / 3)
         for _process, page in self.workers.values():
-            page.give_order(page.read().sequence, Reason.STOP)
+            for task in page.tasks():
+                page.give_order(task.sequence, Reason.STOP)
         self._signal(signal.SIGUSR1)
         self._wait_until(started + self.timeout)
         for process, _page in self.workers.values():

@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from typing import Any, assert_type
 
-from bgtasks import BackgroundTask, TaskSchedule, background
+from bgtasks import BackgroundTask, TaskContext, TaskSchedule, background, current_context
 from bgtasks.models import Task
 
 
@@ -45,6 +45,11 @@ async def later(order: int) -> int:
     return order
 
 
+@background(queue="mail", takes_context=True)
+def taking(context: TaskContext, order: int) -> bool:
+    return context.should_stop() or bool(order)
+
+
 def plain(order: int) -> int:
     return order
 
@@ -74,6 +79,10 @@ assert_type(varied.now(1), bool)
 
 of_plain = background(plain)
 assert_type(of_plain.now(1), int)
+assert_type(taking.enqueue(1), Task)
+assert_type(taking.enqueue(order=1), Task)
+assert_type(taking.now(1), bool)
+assert_type(current_context().headers, dict[str, Any])
 renamed = background(name="renamed")(plain)
 assert_type(renamed.enqueue(1), Task)
 function: Callable[..., Any] = renamed.task_function

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bgtasks import background
+from bgtasks import TaskContext, background, current_context
 from bgtasks.models import Task
 
 
@@ -14,6 +14,11 @@ def sell(order: int, *, note: str = "") -> bool:
 @background
 def bare(order: int) -> str:
     return str(order)
+
+
+@background(takes_context=True)
+def taking(context: TaskContext, order: int) -> bool:
+    return context.should_stop() or bool(order)
 
 
 async def coroutine() -> None:
@@ -43,6 +48,9 @@ sell.using(queue="mail").enqueue("one")  # wrong
 background(max_atempts=3)  # wrong
 background(max_attempts="three")  # wrong
 background(name=5)  # wrong
+taking.enqueue(current_context(), 1)  # wrong
+taking.enqueue("one")  # wrong
+taking.now()  # wrong
 background(schedule="tomorrow")  # wrong
 background(backoff="slow")  # wrong
 sell.name = "other"  # wrong

@@ -27,5 +27,5 @@ def claim_for(task_name: str, *args: Any, **changes: Any) -> Claim:
         "locked_by": "host:instance:1:nonce",
     }
     facts.update(changes)
-    facts.setdefault("row", {"task_name": task_name, "attempts": facts["attempts"]})
+    facts.setdefault("row", {"task_name": task_name, "attempts": facts["attempts"], "backend": ""})
     return Claim(**facts)

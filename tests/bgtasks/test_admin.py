@@ -357,3 +357,13 @@ def test_every_error_of_a_task_is_shown_the_latest_first(admin_client: Client) -
         )
     text = admin_client.get(f"{TASKS}{task.pk}/change/").content.decode()
     assert 0 < text.index("Traceback 2") < text.index("Traceback 1")
+
+
+def test_progress_is_shown_in_words_of_what_runs_and_of_what_is_over(admin_client: Client) -> None:
+    told = '{"done": 340, "total": 1000, "message": "<b>writing</b>"}'
+    task = make("tests.telling")
+    Task.objects.filter(pk=task.pk).update(progress=told)
+    done = complete(4711, progress=told)
+    for page in (f"task/{task.pk}", f"completedtask/{done.pk}"):
+        text = admin_client.get(f"/admin/bgtasks/{page}/change/").content.decode()
+        assert "340 of 1,000 (34 %), &lt;b&gt;writing&lt;/b&gt;" in text

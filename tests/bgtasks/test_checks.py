@@ -10,13 +10,9 @@ import pytest
 from django.core.checks import CheckMessage, run_checks
 from django.test import override_settings
 
-from bgtasks import background, checks, registry
+from bgtasks import background, checks
 
-
-@pytest.fixture(autouse=True)
-def own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "_tasks", {})
-    monkeypatch.setattr(registry, "_sources", {})
+pytestmark = pytest.mark.usefixtures("own_registry")
 
 
 def found(*, deploy: bool = False, **settings: Any) -> dict[str, CheckMessage]:

@@ -17,7 +17,9 @@ from pathlib import Path
 
 import pytest
 
+from bgtasks.descriptors import Descriptors
 from bgtasks.environment import Environment
+from bgtasks.forks import shielding_children
 
 pytestmark = pytest.mark.timeout(method="thread")  # the other way is SIGALRM, which these tests use themselves
 
@@ -196,7 +198,7 @@ def test_f21_what_a_task_forks_has_ordinary_signals_from_its_first_moment():
     os.set_blocking(writer, False)
     before = signal.signal(signal.SIGTERM, lambda *_: None), signal.set_wakeup_fd(writer)
     try:
-        with Environment().shielding_children():
+        with shielding_children(Environment().handlers):
             codes = [_end_a_child() for _ in range(20)]
     finally:
         signal.signal(signal.SIGTERM, before[0])
@@ -217,3 +219,33 @@ def _end_a_child():
             os._exit(0)
     os.kill(child, signal.SIGTERM)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+@pytest.fixture
+def pipe():
+    """Return the descriptors of a pipe."""
+    ends = os.pipe()
+    yield ends
+    for end in ends:
+        os.close(end)
+
+
+def test_a_descriptor_opened_anew_on_the_same_file_is_unchanged_and_on_another_one_is_not(pipe):
+    descriptors = Descriptors(pipe)
+    again = os.open(f"/dev/fd/{pipe[1]}", os.O_WRONLY)
+    os.dup2(again, pipe[1])
+    os.close(again)
+    assert descriptors.are_unchanged()
+    with Path(os.devnull).open("wb") as other:
+        os.dup2(other.fileno(), pipe[1])
+    assert not descriptors.are_unchanged()
+
+
+def test_a_task_that_closes_what_witnesses_for_the_descriptors_hides_nothing(pipe):
+    descriptors = Descriptors(pipe)
+    if descriptors._witness is not None:
+        os.close(descriptors._witness.fileno())
+    assert descriptors.are_unchanged()
+    with Path(os.devnull).open("wb") as other:
+        os.dup2(other.fileno(), pipe[0])
+    assert not descriptors.are_unchanged()

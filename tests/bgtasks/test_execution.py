@@ -64,11 +64,21 @@ def generated():
     yield 5
 
 
+def returning_a_coroutine():
+    return awaited()
+
+
 async def both():
     yield 5
 
 
-@pytest.mark.parametrize("function", [awaited, generated, both, functools.partial(awaited)])
+@pytest.mark.parametrize("function", [awaited, functools.partial(awaited)])
+def test_a_coroutine_function_is_run_to_its_end(function):
+    outcome = run(function)
+    assert (outcome.result, outcome.value) == (Result.SUCCESSFUL, 5)
+
+
+@pytest.mark.parametrize("function", [generated, both, returning_a_coroutine])
 def test_a_function_that_only_makes_what_would_run_it_fails_for_good(function):
     outcome = run(function)
     assert outcome.result is Result.FAILED
@@ -223,23 +233,22 @@ def test_a_backoff_function_that_fails_leaves_the_default(backoff, caplog):
     assert "backoff function failed" in caplog.text
 
 
-def test_limits_come_from_the_row_then_the_decorator_then_the_settings():
+def test_limits_come_from_the_row_then_the_decorator_then_the_caller_or_the_settings():
     background(name="execution.limited", max_run_time=20, max_attempts=3)(lambda: None)
     background(name="execution.endless", max_run_time=None)(lambda: None)
     background(name="execution.plain")(lambda: None)
-    assert run_time_limit(claim_for("execution.limited", max_run_time=5)) == 5
-    assert run_time_limit(claim_for("execution.limited", max_run_time=0)) is None
-    assert run_time_limit(claim_for("execution.limited")) == 20
-    assert run_time_limit(claim_for("execution.endless")) is None
-    assert run_time_limit(claim_for("execution.plain")) == 3600
+    assert run_time_limit(claim_for("execution.limited", max_run_time=5), otherwise=3600) == 5
+    assert run_time_limit(claim_for("execution.limited", max_run_time=0), otherwise=3600) is None
+    assert run_time_limit(claim_for("execution.limited"), otherwise=3600) == 20
+    assert run_time_limit(claim_for("execution.endless"), otherwise=3600) is None
+    assert run_time_limit(claim_for("execution.plain"), otherwise=3600) == 3600
+    assert run_time_limit(claim_for("execution.plain"), otherwise=None) is None
     assert max_attempts(claim_for("execution.limited", max_attempts=7)) == 7
     assert max_attempts(claim_for("execution.limited")) == 3
     assert max_attempts(claim_for("execution.plain", max_attempts=0)) == 1
-    with override_settings(BGTASKS={"MAX_RUN_TIME": None, "MAX_ATTEMPTS": 0}):
-        assert run_time_limit(claim_for("execution.plain")) is None
+    with override_settings(BGTASKS={"MAX_ATTEMPTS": 0}):
         assert max_attempts(claim_for("execution.plain")) == 1
-    with override_settings(MAX_RUN_TIME=60, MAX_ATTEMPTS=2):
-        assert run_time_limit(claim_for("execution.plain")) == 60
+    with override_settings(MAX_ATTEMPTS=2):
         assert max_attempts(claim_for("execution.plain")) == 2
 
 

@@ -85,7 +85,7 @@ def test_a_task_gets_a_timer_and_a_backstop_counted_from_before_its_claim(deadli
     assert 95 < first <= 100
     assert interval == 5
     assert armed == [pytest.approx(109.1, abs=0.8)]
-    deadline.finish()
+    deadline.stop()
     assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
 
 
@@ -93,21 +93,21 @@ def test_for_fast_tasks_one_backstop_serves_for_many(deadline, armed):
     for sequence in range(1, 1000):
         deadline.before_claim()
         deadline.start(claim_for("x"), sequence)
-        deadline.finish()
+        deadline.stop()
     assert len(armed) < 10
 
 
 def test_a_near_backstop_is_taken_down_when_the_task_is_over(deadline, armed):
     deadline.before_claim()
     deadline.start(claim_for("x", max_run_time=2), 1)
-    deadline.finish()
+    deadline.stop()
     assert armed[-1] is None
 
 
 def test_an_idle_worker_has_no_backstop(deadline, armed):
     deadline.before_claim()
     deadline.start(claim_for("x"), 1)
-    deadline.finish()
+    deadline.stop()
     assert armed[-1] is not None
     deadline.disarm()
     deadline.disarm()
@@ -175,7 +175,7 @@ def test_an_interrupt_when_nothing_runs_is_void(deadline):
     deadline.sequence = 10**9
     deadline.interrupt_now(TaskInterrupted)
     assert signal.getitimer(signal.ITIMER_REAL)[0] > 0
-    deadline.finish()
+    deadline.stop()
 
 
 def test_printing_goes_to_the_log(caplog):

@@ -10,8 +10,9 @@ from django.db import OperationalError
 from django.utils import timezone
 
 from bgtasks.identity import this_process
-from bgtasks.maintenance import Maintenance, rounds
+from bgtasks.maintenance import Maintenance, Report, old_history, rounds
 from bgtasks.maintenance.burial import Burial
+from bgtasks.maintenance.cancels import Cancels
 from bgtasks.models import CompletedTask, Queue, Status, Task, TaskAttempt, WorkerProcess
 from bgtasks.queue import claims
 from bgtasks.queue.types import Death, Ending, Holder
@@ -109,7 +110,7 @@ def test_a_reported_death_is_accounted_for_in_the_next_round():
     held = claim("host:test:2:nonce")
     maintenance = make()
     maintenance.run_due()
-    maintenance.report_death(Death("host:test:2:nonce", Ending.CRASHED, "SIGSEGV", (held.task_id, held.token)))
+    maintenance.report_death(Death("host:test:2:nonce", Ending.CRASHED, "SIGSEGV", ((held.task_id, held.token),)))
     assert maintenance.seconds_until_next() == 0
     report = maintenance.run_due()
     assert report.accounted == ["host:test:2:nonce"]
@@ -145,7 +146,7 @@ def test_a_death_is_kept_until_the_database_is_back(monkeypatch):
     held = claim("host:test:2:nonce")
     maintenance = make()
     now = time.monotonic()
-    maintenance.report_death(Death("host:test:2:nonce", Ending.STOPPED, "stopped", (held.task_id, held.token)))
+    maintenance.report_death(Death("host:test:2:nonce", Ending.STOPPED, "stopped", ((held.task_id, held.token),)))
     with monkeypatch.context() as patched:
         patched.setattr(claims, "renew", refuse)
         assert maintenance.run_due(now).accounted == []
@@ -302,7 +303,7 @@ def make_history(count, age=timedelta(days=100)):
 
 
 def test_old_history_is_pruned_batch_by_batch_with_other_duties_between(monkeypatch):
-    monkeypatch.setattr(rounds, "PRUNE_SLICE", 0.0)
+    monkeypatch.setattr(old_history, "SLICE", 0.0)
     make_history(1500)
     maintenance = make()
     now = time.monotonic()
@@ -313,15 +314,15 @@ def test_old_history_is_pruned_batch_by_batch_with_other_duties_between(monkeypa
 
 
 def test_history_that_grows_faster_than_it_is_pruned_is_pruned_more_and_more(monkeypatch):
-    monkeypatch.setattr(rounds, "PRUNE_SLICE", 0.0)
+    monkeypatch.setattr(old_history, "SLICE", 0.0)
     maintenance = make(lease=600, poll_interval=600)
-    pauses = [maintenance.prune(rounds.Report()) for _ in range(100)]
+    pauses = [maintenance.old_history.prune(rounds.Report()) for _ in range(100)]
     assert pauses == sorted(pauses, reverse=True)
     assert (pauses[0] > 0.7, pauses[-1]) == (True, 0.1)
-    monkeypatch.setattr(rounds, "PRUNE_SLICE", 60.0)
-    assert maintenance.prune(rounds.Report()) is None
-    monkeypatch.setattr(rounds, "PRUNE_SLICE", 0.0)
-    assert maintenance.prune(rounds.Report()) == pauses[0]
+    monkeypatch.setattr(old_history, "SLICE", 60.0)
+    assert maintenance.old_history.prune(rounds.Report()) is None
+    monkeypatch.setattr(old_history, "SLICE", 0.0)
+    assert maintenance.old_history.prune(rounds.Report()) == pauses[0]
 
 
 def test_as_much_history_is_pruned_in_one_round_as_its_time_allows():
@@ -368,3 +369,17 @@ def test_it_says_what_is_ready_for_those_whom_nobody_woke():
     assert not make().run_due().found_ready
     ping.enqueue(1)
     assert make().run_due().found_ready
+
+
+def test_who_cancels_is_asked_for_only_while_a_task_takes_long(django_assert_num_queries):
+    task = ping.enqueue(1)
+    claimed = claim()
+    task.cancel()
+    report, is_worthwhile = Report(), False
+    cancels = Cancels(lambda: [NAME], lambda: is_worthwhile)
+    with django_assert_num_queries(0):
+        cancels.run(report)
+    is_worthwhile = True
+    with django_assert_num_queries(1):
+        cancels.run(report)
+    assert report.cancel_requested == [(claimed.task_id, claimed.token, NAME)]

@@ -23,6 +23,7 @@ def test_every_option_has_a_default_and_a_help_text():
     assert parse() == {
         "duration": 0,
         "sleep": 5.0,
+        "concurrency": 1,
         "queue": None,
         "log_file": None,
         "log_std": False,

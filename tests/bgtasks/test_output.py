@@ -190,6 +190,18 @@ def test_a_table_is_aligned_and_numbers_stand_to_the_right() -> None:
     assert output.table([]) == ""
 
 
+def test_a_table_is_cut_to_a_width_at_its_longest_cells() -> None:
+    rows = [["1", "m" * 190, "shop.tasks.send_the_mail"], ["2", "mail", "shop.tasks.sell"]]
+    lines = output.table(rows, ["id", "queue", "name"], width=40).split("\n")
+    assert lines == [
+        "id  queue              name",
+        "1   mmmmmmmmmmmmmmmm…  shop.tasks.send_…",
+        "2   mail               shop.tasks.sell",
+    ]
+    assert output.table(rows, width=10).split("\n")[0] == "1  mmmmmmm…  shop.ta…", "not cut to nothing"
+    assert "m" * 190 in output.table(rows)
+
+
 def test_capped_counts_say_so() -> None:
     assert [output.format_count(n, 10_000) for n in (4812, 10_000, 10_001)] == ["4,812", "10,000", "10,000+"]
 

@@ -18,6 +18,10 @@ def test_the_heritage_s_signals_are_there() -> None:
     assert all(isinstance(getattr(signals, f"task_{name}"), Signal) for name in HERITAGE)
 
 
+def test_beside_them_there_is_one_for_cancelled_tasks() -> None:
+    assert isinstance(signals.task_cancelled, Signal)
+
+
 def test_later_receivers_are_called_and_the_failure_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     seen: list[Any] = []
 

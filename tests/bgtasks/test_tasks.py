@@ -17,11 +17,7 @@ from bgtasks import background, registry, signals
 from bgtasks.models import Task
 from bgtasks.tasks import DBTaskRunner
 
-
-@pytest.fixture(autouse=True)
-def own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "_tasks", {})
-    monkeypatch.setattr(registry, "_sources", {})
+pytestmark = pytest.mark.usefixtures("own_registry")
 
 
 @pytest.fixture

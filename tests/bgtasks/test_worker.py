@@ -60,7 +60,7 @@ def heard():
     """Every signal of the heritage, in the order in which it was sent."""
     heard = []
     receivers = []
-    for name in ("created", "started", "error", "rescheduled", "failed", "successful", "finished"):
+    for name in ("created", "started", "error", "rescheduled", "failed", "cancelled", "successful", "finished"):
         signal = getattr(signals, f"task_{name}")
 
         def receive(sender, name=name, **facts):
@@ -199,22 +199,62 @@ def test_an_interrupted_task_goes_back_uncharged():
     assert (task.status, task.attempts, task.last_error) == (Status.READY, 0, "")
 
 
-def test_a_cancelled_task_ends_as_cancelled():
+def test_a_cancelled_task_ends_as_cancelled(heard):
     @background(name="worker.cancelled")
     def cancelled():
         interrupt(worker.sequence, TaskCancelled)
 
     task = cancelled.enqueue()
+    heard.clear()
     worker = make_worker()
     worker.run()
     assert CompletedTask.objects.get(id=task.id).status == Status.CANCELLED
+    assert TaskAttempt.objects.get(task_id=task.id).exception == "bgtasks.exceptions.TaskCancelled"
+    assert names_of(heard) == ["started", "cancelled", "finished"]
+    assert heard[1][2]["completed_task"].id == heard[1][2]["task_id"] == task.id
+
+
+def test_a_task_that_was_to_be_cancelled_and_fails_is_cancelled_and_one_that_succeeds_is_not(heard):
+    @background(name="worker.asked")
+    def asked(fails):
+        assert Task.objects.get().cancel()
+        if fails:
+            raise ValueError("no")
+
+    for fails, ending in ((True, "cancelled"), (False, "successful")):
+        task = asked.enqueue(fails)
+        heard.clear()
+        make_worker().run()
+        assert CompletedTask.objects.get(id=task.id).status.label == ending
+        assert names_of(heard) == ["started", ending, "finished"]
+
+
+def test_a_waiting_task_that_is_cancelled_is_announced_at_the_commit(heard):
+    task = ping.enqueue(1)
+    heard.clear()
+    with transaction.atomic():
+        assert task.cancel()
+        assert heard == []
+    assert names_of(heard) == ["cancelled"]
+    assert heard[0][2]["completed_task"].id == task.id
+    assert not task.cancel()
+
+
+def test_a_task_killed_because_it_was_cancelled_is_announced_by_an_idle_worker(heard):
+    task = ping.enqueue(1)
+    (claim,) = claims.turn([], 1, Holder("host:dead:1:nonce", lease=60)).claims
+    task.cancel()
+    claims.release(Death("host:dead:1:nonce", Ending.CANCELLED, "killed", running=((task.id, claim.token),)))
+    heard.clear()
+    make_worker(waits=1).run()
+    assert names_of(heard) == ["cancelled", "finished"]
 
 
 def test_a_worker_whose_claim_was_lost_writes_nothing_and_says_so(heard, caplog):
     @background(name="worker.loses")
     def loses():
         worker.is_registered = False  # the release forgets the worker
-        claims.release(Death(NAME, Ending.STOPPED, "taken away", running=None))
+        claims.release(Death(NAME, Ending.STOPPED, "taken away"))
         Task.objects.filter(task_name="worker.loses").update(run_at=timezone.now() + timedelta(hours=1))
 
     task = loses.enqueue()
@@ -561,7 +601,7 @@ def test_without_a_receiver_no_row_is_read(django_assert_max_num_queries):
 def test_attempts_of_dead_workers_are_announced_by_an_idle_worker(heard):
     task = ping.enqueue(1)
     (claim,) = claims.turn([], 1, Holder("host:dead:1:nonce", lease=60)).claims
-    claims.release(Death("host:dead:1:nonce", Ending.CRASHED, "SIGSEGV", running=(task.id, claim.token)))
+    claims.release(Death("host:dead:1:nonce", Ending.CRASHED, "SIGSEGV", running=((task.id, claim.token),)))
     Task.objects.update(run_at=timezone.now() + timedelta(hours=1))
     heard.clear()
     make_worker(waits=1).run()

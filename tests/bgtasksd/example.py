@@ -9,10 +9,12 @@ TEXT = """
 {"schema_version": 1, "instance": "mysite", "host": "web-1", "pid": 4700, "version": "1.0.0", "settings": "mysite.settings",
  "state": "running", "started_at": "2026-11-21T09:12:04Z", "uptime_s": 10260.4, "workers_target": 2,
  "workers": [
-  {"slot": 1, "queues": null, "pid": 4711, "state": "busy", "task": "shop.tasks.import_orders", "task_id": "48214", "running_for_s": 2.41,
+  {"slot": 1, "queues": null, "pid": 4711, "generation": 1, "state": "busy", "task": "shop.tasks.import_orders", "task_id": "48214", "running_for_s": 2.41,
+   "progress": {"done": 340, "total": 1000, "message": "writing"},
+   "running": 1, "tasks": [{"task": "shop.tasks.import_orders", "task_id": "48214", "running_for_s": 2.41}],
    "memory_bytes": 123731968, "done": 812, "failed": 3, "age_s": 1460.2, "last_exit": "max_age"},
-  {"slot": 2, "queues": null, "pid": 4712, "state": "idle", "task": null, "task_id": null, "running_for_s": null,
-   "memory_bytes": 100663296, "done": 790, "failed": 0, "age_s": 1460.1, "last_exit": null}],
+  {"slot": 2, "queues": null, "pid": 4712, "generation": 1, "state": "idle", "task": null, "task_id": null, "running_for_s": null,
+   "progress": null, "running": 0, "tasks": [], "memory_bytes": 100663296, "done": 790, "failed": 0, "age_s": 1460.1, "last_exit": null}],
  "queues": [
   {"name": "default", "ready": 96, "scheduled": 2310, "running": 1, "oldest_ready_age_s": 3.1, "workers": 2, "paused": false, "pause": null},
   {"name": "mail", "ready": 32, "scheduled": 0, "running": 0, "oldest_ready_age_s": 4.2, "workers": 2, "paused": false, "pause": null},

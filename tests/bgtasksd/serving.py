@@ -38,7 +38,7 @@ class Loop:
             self.server.disconnect_stuck()
             while not self.todo.empty():
                 self.todo.get()()
-            self.clients = len(self.server.sockets) - 1
+            self.clients = len(self.server.sockets) - 2  # without the listening one and the spare
             self.longest_turn = max(self.longest_turn, time.monotonic() - began)
 
 

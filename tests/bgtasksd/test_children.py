@@ -146,6 +146,17 @@ def test_messages_carry_descriptors_and_the_end_of_the_other_side_is_told():
     channel.close_all([reader, writer, *descriptors])
 
 
+def test_the_last_words_of_who_left_with_something_unread_are_heard():
+    ours, theirs = channel.pair()
+    ours.send("wake")
+    theirs.send("bye", reason="scale")
+    theirs.close()
+    assert ours.receive() == ({"kind": "bye", "reason": "scale"}, [])
+    with pytest.raises(channel.ChannelClosed):
+        ours.receive()
+    ours.close()
+
+
 def test_a_full_channel_loses_the_message_instead_of_blocking():
     ours, theirs = channel.pair()
     started = time.monotonic()

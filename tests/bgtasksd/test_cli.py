@@ -17,8 +17,9 @@ import pytest
 from bgtasks import __version__
 from bgtasksd.cli import main
 from bgtasksd.cli.health import text_of
-from bgtasksd.options import TABLE
-from bgtasksd.status import Sight, blank
+from bgtasksd.facts import blank
+from bgtasksd.option_table import TABLE
+from bgtasksd.status import Sight
 from tests.bgtasksd.example import status_facts
 from tests.bgtasksd.serving import served
 
@@ -79,7 +80,7 @@ def test_the_version(capsys) -> None:
     assert capsys.readouterr().out == f"bgtasksd {__version__}\n"
 
 
-@pytest.mark.parametrize("verb", ["", "start", "status", "stop"])
+@pytest.mark.parametrize("verb", ["", "start", "status", "stop", "check", "healthcheck", "install-systemd"])
 def test_every_verb_has_help_with_examples(capsys, verb) -> None:
     with pytest.raises(SystemExit) as ended:
         main([verb, "--help"] if verb else ["--help"])
@@ -184,7 +185,9 @@ def test_wrong_queues_in_the_settings_are_refused_with_what_to_write(project, ru
 def test_every_option_can_be_a_variable_and_a_key(project, run) -> None:
     keys = {
         "WORKERS": 3, "QUEUES": ["a"], "SLEEP": 2, "MAX_AGE": 7, "MAX_MEMORY": 2**30, "MAX_TASKS": 9, "MAX_RUN_TIME": 8,
-        "DRAIN_TIMEOUT": 6, "LOG_FILE": "/tmp/x.log", "LOG_FORMAT": "json", "DAEMON": True,
+        "MAX_MEMORY_KILL": 2**31, "PRELOAD": "none", "STRAYS": "report", "ON_FAILED": "exit", "STATUS_SOCKET": True,
+        "CONCURRENCY": 5,
+        "DRAIN_TIMEOUT": 6, "LOG_FILE": "/tmp/x.log", "LOG_FORMAT": "json", "DAEMON": True, "HTTP": "127.0.0.1:8080",
     }  # fmt: skip
     assert set(keys) == {option.key for option in TABLE if option.is_key}
     write_settings(project, f"BGTASKS = {keys!r}")
@@ -350,6 +353,7 @@ def test_status_as_text() -> None:
         "  queues   default  96 ready, oldest 3.1 s     mail  32 ready     reports  PAUSED by ana, 12 min",
         "  last hr  4,812 done   19 failed (0.4 %)   6 retried   0 reclaimed",
         "  database postgresql, last contact 0.8 s ago",
+        "  task     shop.tasks.import_orders 48214  340 of 1,000 (34 %), writing   2.4 s",
         "  ! mail: oldest task has waited 4.2 s, target 2 s                             bgtasksd scale mail=2",
     ]
 
@@ -371,7 +375,7 @@ def test_the_names_of_queues_cannot_move_the_cursor_or_break_the_line() -> None:
     facts["problems"][0]["message"] = "waits\x1b[31m\n"
     text = text_of(Sight("answered", Path("/run/x"), facts))
     assert "\x1b" not in text
-    assert len(text.split("\n")) == 6
+    assert len(text.split("\n")) == 7
 
 
 def test_status_of_a_daemon_that_knows_little_yet() -> None:
@@ -465,10 +469,10 @@ def test_stop_waits_for_the_end_and_says_so(project, run) -> None:
 
     def stop(request: dict[str, Any]) -> dict[str, Any]:
         threading.Timer(0.2, lambda: loop.todo.put(end)).start()
-        return {"workers": 4, "running": 2, "drain_timeout": 60.0}
+        return {"change": 1, "workers": 4, "running": 2, "drain_timeout": 60.0}
 
     def end() -> None:
-        loop.server.conclude({"given_back": 1})
+        loop.server.tell(1, ok=True, data={"given_back": 1})
         loop.server.close()
         loop.is_over = True
 
@@ -510,3 +514,39 @@ def test_stop_gives_up_after_its_timeout(project, run) -> None:
     assert ended.returncode == 1
     assert "not stopped after" in ended.stderr
     assert json.loads(as_json.stdout) == {"stopped": False, "given_back": None}
+
+
+@pytest.mark.parametrize(
+    "arguments", [["status"], ["status", "--json"], ["version"], ["completion", "bash"], ["check"]]
+)
+def test_an_answer_that_cannot_be_written_is_told_without_a_traceback(tmp_path, arguments) -> None:
+    command = [sys.executable, "-m", "bgtasksd", "--runtime-dir", str(tmp_path), *arguments]
+    told = {}
+    for redirection in (">/dev/full", ">&-", ">&- <&-"):
+        shell = ["sh", "-c", f'"$@" {redirection}', "sh", *command]
+        told[redirection] = subprocess.run(shell, cwd=REPOSITORY, text=True, stderr=subprocess.PIPE, check=False)
+    full = told.pop(">/dev/full")
+    assert (full.returncode, full.stderr) == (
+        1,
+        "bgtasksd: the answer cannot be written: No space left on device\n",
+    )
+    codes = {"status": 3, "check": 2}
+    assert [(each.returncode, each.stderr) for each in told.values()] == [(codes.get(arguments[0], 0), "")] * 2
+
+
+def test_what_the_encoding_of_stdout_lacks_is_escaped(tmp_path) -> None:
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    command = [sys.executable, "-m", "bgtasksd", "--runtime-dir", str(tmp_path / "läuft"), "status"]
+    shown = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False)
+    assert (shown.returncode, shown.stderr) == (3, "")
+    assert shown.stdout.startswith("\\u25cb bgtasksd is not running")
+    asked = subprocess.run([*command, "--json"], cwd=REPOSITORY, env=environment, capture_output=True, check=False)
+    assert json.loads(asked.stdout)["state"] == "not_running"
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_the_project_is_read_where_standard_streams_are_closed(project, closed) -> None:
+    shell = f'"$0" -m bgtasksd --runtime-dir "$1" start --check-config {closed}'
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "DJANGO_SETTINGS_MODULE": "shop.settings"}
+    command = ["sh", "-c", shell, sys.executable, str(project / "run")]
+    assert subprocess.run(command, cwd=project, env=environment, stdout=subprocess.DEVNULL, check=False).returncode == 0

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from bgtasksd.connection import Connection, Refused
 from bgtasksd.control import CommandError, ControlError, ControlServer
 from bgtasksd.control.client import LONGEST_PARTIAL, LONGEST_REQUEST
 from bgtasksd.control.server import MOST_CLIENTS
@@ -32,7 +33,7 @@ def fail(request: dict[str, Any]) -> dict[str, Any]:
 COMMANDS: Commands = {
     "ping": lambda request: {"pid": os.getpid()},
     "status": lambda request: {"text": "x" * 3000},
-    "stop": lambda request: {"now": request.get("now")},
+    "stop": lambda request: {"now": request.get("now"), "change": 1},
     "refuse": refuse,
     "fail": fail,
     "huge": lambda request: {"text": "x" * 2_000_000},
@@ -73,12 +74,18 @@ def is_cut(client: socket.socket) -> bool:
         return True
 
 
+def has_room(directory: Path) -> bool:
+    with contextlib.suppress(Refused), Connection(directory) as connection:
+        return bool(connection.ask("ping"))
+    return False
+
+
 def test_an_answer_carries_version_and_id(tmp_path, loop) -> None:
     assert ask(tmp_path, PING) == {"v": 1, "id": 7, "ok": True, "data": {"pid": os.getpid()}}
 
 
 def test_arguments_reach_the_command(tmp_path, loop) -> None:
-    assert ask(tmp_path, b'{"v": 1, "cmd": "stop", "now": true}\n')["data"] == {"now": True}
+    assert ask(tmp_path, b'{"v": 1, "cmd": "stop", "now": true}\n')["data"]["now"] is True
 
 
 def test_one_connection_may_ask_many_times_and_in_pieces(tmp_path, loop) -> None:
@@ -105,14 +112,16 @@ def test_one_connection_may_ask_many_times_and_in_pieces(tmp_path, loop) -> None
         (b'{"v": 1, "cmd": "fail"}\n', "log has the traceback"),
     ],
 )
-def test_what_is_not_understood_gets_an_error_and_the_next_client_an_answer(tmp_path, loop, request_line, said) -> None:
+def test_f73_what_is_not_understood_gets_an_error_and_the_next_client_an_answer(
+    tmp_path, loop, request_line, said
+) -> None:
     refused = ask(tmp_path, request_line)
     assert refused["ok"] is False
     assert said in refused["error"]
     assert ask(tmp_path, PING)["ok"]
 
 
-def test_a_request_beyond_the_limit_is_refused_and_the_client_cut(tmp_path, loop) -> None:
+def test_f73_a_request_beyond_the_limit_is_refused_and_the_client_cut(tmp_path, loop) -> None:
     with connected(tmp_path) as client:
         with contextlib.suppress(ConnectionError):
             client.sendall(b"x" * (LONGEST_REQUEST * 4))
@@ -122,7 +131,7 @@ def test_a_request_beyond_the_limit_is_refused_and_the_client_cut(tmp_path, loop
     assert ask(tmp_path, PING)["ok"]
 
 
-def test_an_endless_stream_never_holds_the_loop(tmp_path, loop) -> None:
+def test_f73_an_endless_stream_never_holds_the_loop(tmp_path, loop) -> None:
     with connected(tmp_path) as client, contextlib.suppress(ConnectionError):
         for _ in range(1000):
             client.sendall(b"x" * 1_000_000)
@@ -130,7 +139,7 @@ def test_an_endless_stream_never_holds_the_loop(tmp_path, loop) -> None:
     assert loop.longest_turn < 0.5
 
 
-def test_a_partial_request_is_cut_after_its_time_and_a_silent_client_is_not(tmp_path, loop) -> None:
+def test_f73_a_partial_request_is_cut_after_its_time_and_a_silent_client_is_not(tmp_path, loop) -> None:
     with connected(tmp_path) as partial, connected(tmp_path) as silent:
         began = time.monotonic()
         partial.sendall(PING[:5])
@@ -140,21 +149,21 @@ def test_a_partial_request_is_cut_after_its_time_and_a_silent_client_is_not(tmp_
         assert answer(silent)["ok"]
 
 
-def test_a_client_that_never_reads_is_cut(tmp_path, loop) -> None:
+def test_f73_a_client_that_never_reads_is_cut(tmp_path, loop) -> None:
     with connected(tmp_path) as client:
         client.sendall(b'{"v": 1, "cmd": "status"}\n' * 400)
         assert ask(tmp_path, PING)["ok"]
         wait_until(lambda: loop.clients == 0, within=LONGEST_PARTIAL + 10, what="cut")
 
 
-def test_more_waiting_output_than_allowed_is_cut(tmp_path, loop) -> None:
+def test_f73_more_waiting_output_than_allowed_is_cut(tmp_path, loop) -> None:
     with connected(tmp_path) as client:
         client.sendall(b'{"v": 1, "cmd": "huge"}\n')
         assert is_cut(client)
     assert ask(tmp_path, PING)["ok"]
 
 
-def test_a_thousand_connections_leave_room_for_a_question(tmp_path, loop) -> None:
+def test_f73_a_thousand_connections_leave_room_for_a_question(tmp_path, loop) -> None:
     clients = []
     for _ in range(1000):
         client = socket.socket(socket.AF_UNIX)
@@ -176,16 +185,34 @@ def test_clients_that_have_asked_are_not_driven_out(tmp_path, loop) -> None:
             client.sendall(PING)
             assert answer(client)["ok"]
         late = stack.enter_context(connected(tmp_path))
+        assert "32 clients already; try again" in answer(late)["error"]
         assert is_cut(late)
+        with Connection(tmp_path) as refused, pytest.raises(Refused, match="try again"):
+            refused.ask("ping")
         asking[0].sendall(PING)
         assert answer(asking[0])["ok"]
 
 
-def test_those_who_asked_for_the_stop_hear_how_it_ended(tmp_path) -> None:
+def test_who_does_not_read_makes_room_for_the_next_one_and_who_does_is_not_driven_out(tmp_path, loop) -> None:
+    with contextlib.ExitStack() as stack:
+        deaf, *asking = [stack.enter_context(connected(tmp_path)) for _ in range(MOST_CLIENTS)]
+        deaf.sendall(b'{"v": 1, "cmd": "status"}\n' * 200)
+        for client in asking:
+            client.sendall(PING)
+            assert answer(client)["ok"]
+        wait_until(lambda: has_room(tmp_path), what="room")
+        assert loop.clients <= MOST_CLIENTS
+        for client in asking:
+            client.sendall(PING)
+            assert answer(client)["ok"]
+
+
+def test_who_waits_for_a_change_hears_of_it_and_of_no_other(tmp_path) -> None:
     with served(tmp_path, COMMANDS) as loop, connected(tmp_path) as client, client.makefile("rb") as stream:
-        client.sendall(b'{"v": 1, "cmd": "stop"}\n')
+        client.sendall(b'{"v": 1, "cmd": "stop", "wait": true}\n')
         assert json.loads(stream.readline())["ok"]
-        loop.todo.put(lambda: loop.server.conclude({"given_back": 2}))
+        loop.todo.put(lambda: loop.server.tell(2, ok=True, data={"given_back": 1}))
+        loop.todo.put(lambda: loop.server.tell(1, ok=True, data={"given_back": 2}))
         assert json.loads(stream.readline())["data"] == {"given_back": 2}
 
 

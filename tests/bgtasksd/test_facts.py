@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bgtasksd.facts import Facts, Problem, WorkerFacts, as_json, problems, state_of
+from bgtasksd.facts import Facts, Problem, WorkerFacts, as_json, state_of
+from bgtasksd.problems import problems
 
 
 def make_facts(**changes):
@@ -25,7 +26,9 @@ def make_facts(**changes):
         "workers_target": 2,
         "ready": 2,
         "short_for_s": None,
-        "workers": (WorkerFacts(slot=1, pid=4711, state="idle"), WorkerFacts(slot=2, pid=4712, state="idle")),
+        "workers": tuple(
+            WorkerFacts(slot=slot, pid=4710 + slot, generation=1, state="idle", age_s=90.0) for slot in (1, 2)
+        ),
         "zygote": {"pid": 4701, "state": "ready", "generation": 1},
         "maintenance": {"pid": 4702, "state": "running", "last_turn_s": 0.4, "last_renewal_s": 11.8},
         "database": {"alias": "default", "vendor": "sqlite", "reachable": True, "last_contact_s": 0.8},
@@ -72,7 +75,9 @@ def test_a_healthy_daemon_has_no_problem_and_is_running():
         ({"database_down_s": 31.0}, "database_unreachable"),
         ({"is_migrated": False}, "migrations_missing"),
         ({"is_directory_lost": True}, "runtime_dir_lost"),
-        ({"zygote": {"pid": None}}, "zygote_down"),
+        ({"zygote": {"pid": None, "generation": 1}}, "zygote_down"),
+        ({"reload_failure": "no such module"}, "reload_failed"),
+        ({"zygote": {"pid": 1, "generation": 2}}, "generations_mixed"),
         ({"figures_age_s": 61.0}, "figures_stale"),
     ],
 )
@@ -80,16 +85,33 @@ def test_each_problem_has_its_code(changes, code):
     assert codes(**changes) == [code]
 
 
+def test_figures_of_queues_that_are_older_than_every_worker_do_not_say_that_nobody_serves_them():
+    def found(*ages: float, figures: float) -> list[str]:
+        workers = tuple(
+            WorkerFacts(slot=slot, pid=4710 + slot, state="idle", age_s=age) for slot, age in enumerate(ages)
+        )
+        return codes(queues=queue(workers=0), workers=workers, figures_age_s=figures)
+
+    assert found(0.5, 0.4, figures=0.1) == found(6.0, 6.0, figures=5.5) == []
+    assert found(0.5, 70.0, figures=0.1) == found(12.0, 12.0, figures=0.5) == found(figures=0.5)
+    assert found(figures=0.5) == ["queue_without_worker"]
+
+
 def test_errors_stand_before_warnings_and_make_it_degraded():
-    facts = make_facts(zygote={"pid": None}, database_down_s=31.0)
+    facts = make_facts(zygote={"pid": None, "generation": 1}, database_down_s=31.0)
     found = problems(facts)
     assert [problem.severity for problem in found] == ["error", "warning"]
     assert state_of(facts, found) == "degraded"
 
 
 def test_what_is_starting_or_stopping_is_not_short_of_workers():
-    assert codes(was_ready=False, short_for_s=60.0, zygote={"pid": None}, maintenance={"pid": None}) == []
-    assert codes(is_stopping=True, short_for_s=60.0, zygote={"pid": None}, maintenance={"pid": None}) == []
+    assert (
+        codes(was_ready=False, short_for_s=60.0, zygote={"pid": None, "generation": 1}, maintenance={"pid": None}) == []
+    )
+    assert (
+        codes(is_stopping=True, short_for_s=60.0, zygote={"pid": None, "generation": 1}, maintenance={"pid": None})
+        == []
+    )
     assert state_of(make_facts(is_stopping=True), []) == "stopping"
     assert state_of(make_facts(was_ready=False), []) == "starting"
     assert state_of(make_facts(is_failed=True), []) == "failed"

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from bgtasksd.journal import LONGEST_LINE, pieces, refusal
+from bgtasksd.journal import refusal
+from bgtasksd.log_streams import LONGEST_LINE, pieces
 
 HEAD = """
 import logging, sys, os, time
@@ -54,7 +55,7 @@ def test_a_stalled_reader_blocks_nothing_and_hears_how_much_was_dropped() -> Non
     kept = first.count(b"turn ")
     assert 0 < kept < 3000
     assert all(line.endswith(b"x") for line in first.splitlines()), "no line is cut"
-    assert f"{3000 - kept} log records were dropped" in rest.decode()
+    assert f"{3000 - kept:,} log records were dropped" in rest.decode()
     assert b"and again" in rest
 
 
@@ -137,6 +138,25 @@ journal.continue_in_child(); log.info("heard")
     ended = subprocess.run(program(text), stderr=subprocess.PIPE, timeout=60, check=True)
     assert ended.stderr.endswith(form)
     assert ended.stderr.count(b"heard") == 1
+
+
+def test_f44_what_a_full_file_did_not_take_is_counted_and_the_lines_after_it_are_whole(tmp_path) -> None:
+    text = """
+import resource
+configure("json", sys.argv[1])
+log.info("first")
+resource.setrlimit(resource.RLIMIT_FSIZE, (200, resource.RLIM_INFINITY))
+for turn in range(5): log.info("turn %d", turn)
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+log.info("last")
+"""
+    path = tmp_path / "log"
+    subprocess.run(program(text, str(path)), timeout=60, check=True)
+    first, *others, told, last = path.read_text().splitlines()
+    assert json.loads(first)["message"] == "first"
+    lost = 5 - sum(line.endswith("}") for line in others)
+    assert json.loads(told)["message"] == f"{lost} log records were dropped: the file could not be written"
+    assert json.loads(last)["message"] == "last"
 
 
 def test_a_full_disk_costs_records_and_no_process() -> None:

@@ -8,7 +8,8 @@ import pytest
 
 from bgtasks.conf import READERS
 from bgtasksd.cli.values import reader
-from bgtasksd.options import KEYS_ALONE, MOST_WORKERS, TABLE, Options, contradictions
+from bgtasksd.option_table import KEYS_ALONE, TABLE
+from bgtasksd.options import MOST_WORKERS, Options, contradictions
 
 
 def options(**given: object) -> Options:
@@ -49,6 +50,7 @@ def test_the_defaults_do_not_contradict_each_other() -> None:
         ({"lease": 10.0, "orphan_timeout": 5.0}, "longer than KILL_GRACE"),
         ({"orphan_timeout": 41.0}, "two thirds of LEASE"),
         ({"sleep": 0.0}, "--sleep"),
+        ({"max_memory": 2**30, "max_memory_kill": 2**30}, "--max-memory-kill (1024 MB) must be above --max-memory"),
         ({"workers": 1025}, "1,025 workers on one host (--workers) are more than 1,024"),
     ],
 )

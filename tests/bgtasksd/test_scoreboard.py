@@ -10,7 +10,7 @@ import time
 import pytest
 
 from bgtasksd.children.fork import fork
-from bgtasksd.scoreboard import Board, Finished, Page, Reason, Record, WorkState, claims_on, open_pages
+from bgtasksd.scoreboard import Board, Finished, Page, Pages, Reason, Record, WorkState, claims_on, open_pages
 
 
 @pytest.fixture
@@ -47,6 +47,33 @@ def test_what_living_workers_hold_is_seen_from_another_mapping(board):
     assert claims_on(pages) == set()
 
 
+def test_a_board_that_grows_keeps_its_pages_and_is_seen_whole_by_who_looked_before(board):
+    seen = Pages(board.descriptor)
+    board.page(1).assign(1, 1, 5)
+    board.page(1).write(Record(WorkState.BUSY, task_id=7, token=8))
+    assert claims_on(seen) == {(7, 8)}
+    board.reserve(130)
+    assert len({board.take() for _ in range(130)}) == 130
+    board.page(129).assign(65, 1, 6)
+    board.page(129).write(Record(WorkState.BUSY, task_id=9, token=10))
+    assert claims_on(seen) == {(7, 8), (9, 10)}
+    board.reserve(3)
+    assert board.page(1).read().task_id == 7
+
+
+def test_a_hold_is_heard_when_the_worker_rests_and_an_older_one_counts_for_nothing(board):
+    mine, theirs = board.page(0), Page.open(board.descriptor, 0)
+    mine.hold()
+    assert theirs.is_held
+    assert not mine.has_heard_hold
+    theirs.hear_hold()
+    assert mine.has_heard_hold
+    mine.let_go()
+    assert not theirs.is_held
+    mine.hold()
+    assert not mine.has_heard_hold
+
+
 def test_assigning_a_page_forgets_the_worker_before(board):
     page = board.page(0)
     page.write(Record(WorkState.BUSY, sequence=4))
@@ -73,9 +100,10 @@ def test_a_page_spoiled_by_a_task_reads_as_nothing(board):
 
 
 @pytest.mark.processes
-def test_a_record_is_whole_however_its_writer_is_killed(board, one_thread):
-    """F80: each field of a record holds the same number, so a mixture would show."""
-    for _ in range(100):
+@pytest.mark.parametrize("kills", [100, pytest.param(10_000, marks=pytest.mark.soak)])
+def test_f80_a_record_is_whole_however_its_writer_is_killed(board, one_thread, kills):
+    """Each field of a record holds the same number, so a mixture would show."""
+    for _ in range(kills):
         pid = fork(lambda mask: _write_for_ever(board.descriptor))
         page = board.page(0)
         deadline = time.monotonic() + random.uniform(0.001, 0.004)

@@ -9,6 +9,7 @@ import pytest
 from bgtasks.queue.types import Outcome, Result
 from bgtasksd.scoreboard import Board, Record, WorkState
 from bgtasksd.slow_tasks import AGAIN, PATIENCE, SlowTasks
+from bgtasksd.zygote.reckoning import Reckoning
 from tests.bgtasks.claims_for_tests import claim_for
 
 NUMBER = 0xABC
@@ -22,6 +23,7 @@ class StillLine:
 
     def __init__(self, page):
         self.page = page
+        self.reckoning = Reckoning(lambda kind, **fields: True)
 
     def descriptors(self):
         return ()

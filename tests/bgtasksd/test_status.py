@@ -13,8 +13,10 @@ from typing import Any
 import jsonschema
 import pytest
 
+from bgtasksd.cli.thresholds import passed_thresholds
+from bgtasksd.facts import blank
 from bgtasksd.lock import PID_NAME, Lock
-from bgtasksd.status import Sight, blank, exit_code, look, passed_thresholds
+from bgtasksd.status import Sight, exit_code, look
 from tests.bgtasksd.example import status_facts
 from tests.bgtasksd.serving import served
 
@@ -179,6 +181,7 @@ def test_a_paused_queue_passes_no_threshold() -> None:
 
 def test_looking_imports_neither_django_nor_the_application() -> None:
     program = (
-        "import sys, bgtasksd.cli.status, bgtasksd.cli.stop; print(sorted({'django', 'psutil'} & set(sys.modules)))"
+        "import sys, bgtasksd.cli.verbs.status, bgtasksd.cli.verbs.stop\n"
+        "print(sorted({'django', 'psutil'} & set(sys.modules)))"
     )
     assert output_of(program) == "[]\n"

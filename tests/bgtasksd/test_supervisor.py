@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import selectors
 import signal
+import socket
 import time
+from types import SimpleNamespace
 
 import pytest
 
 from bgtasksd.children.exits import Exit
 from bgtasksd.scoreboard import Record, WorkState
 from bgtasksd.supervisor import retirement
+from bgtasksd.supervisor.breaker import Breaker
 from bgtasksd.supervisor.child import Cause, Child
 from bgtasksd.supervisor.clock import Clock
 from bgtasksd.supervisor.deaths import Deaths
-from bgtasksd.supervisor.loop import Loop, LoopBroken, Rank
+from bgtasksd.supervisor.loop import NOTHING_NEW, Loop, LoopBroken, Rank
 from bgtasksd.supervisor.pacing import Backoff, SpawnBudget
 from bgtasksd.supervisor.states import EDGES, IllegalEdge, State
 from bgtasksd.supervisor.totals import Totals
@@ -68,9 +73,9 @@ def verdict(exit_, **facts):
         (Exit(signal=11), {}, "signal", "crashed", False),
         (Exit(signal=9), {"was_killed": True, "cause": Cause.TIME_LIMIT}, "time_limit", "limit", False),
         (Exit(signal=9), {"was_killed": True, "cause": Cause.STOP}, "stopped", "stopped", True),
-        (Exit(signal=9), {"was_killed": True, "cause": Cause.CANCELLED}, "cancelled", "cancelled", False),
+        (Exit(signal=9), {"was_killed": True, "cause": Cause.CANCELLED}, "cancelled", "cancelled", True),
         (Exit(signal=9), {"was_killed": True, "cause": Cause.CLAIM_LOST}, "claim_lost", "lease_lost", False),
-        (Exit(signal=9), {"was_killed": True, "cause": Cause.KILLED}, "killed", "operator", False),
+        (Exit(signal=9), {"was_killed": True, "cause": Cause.KILLED}, "killed", "operator", True),
         (Exit(signal=11), {"cause": Cause.TIME_LIMIT}, "signal", "crashed", False),
     ],
 )
@@ -184,6 +189,35 @@ def test_a_turn_acts_on_exits_before_messages_before_signals_and_then_on_duties(
             os.close(descriptor)
 
 
+def test_an_event_that_is_nothing_new_leaves_the_duties_to_their_time_and_a_timer_too(loop):
+    log, (reader, writer) = [], os.pipe()
+    loop.watch(reader, Rank.MESSAGE, lambda: (log.append("heard"), NOTHING_NEW)[1])
+    loop.duties.append(Recorder(log, "duty"))
+    loop.timers.append(SimpleNamespace(next_at=lambda: None, run=lambda: NOTHING_NEW))
+    loop.turn()
+    os.write(writer, b"x")
+    loop.turn()
+    loop.turn()
+    assert log == ["duty", "heard", "heard"]
+    loop.timers[0].run = lambda: log.append("timer")
+    loop.turn()
+    assert log[3:] == ["heard", "timer", "duty"]
+    for descriptor in (reader, writer):
+        os.close(descriptor)
+
+
+def test_the_duties_are_run_when_the_first_of_them_is_due(loop):
+    log = []
+    first = Recorder(log, "duty")
+    first.next_at = lambda: loop.clock.now() + 0.02
+    loop.duties.append(first)
+    begun = time.monotonic()
+    for _ in range(3):
+        loop.turn()
+    assert log == ["duty"] * 3
+    assert 0.03 < time.monotonic() - begun < loop.longest_wait
+
+
 def test_a_failing_callback_is_rebuilt_and_too_many_of_them_break_the_loop(loop, caplog):
     rebuilt = []
     for _ in range(10):
@@ -192,6 +226,23 @@ def test_a_failing_callback_is_rebuilt_and_too_many_of_them_break_the_loop(loop,
     assert "ZeroDivisionError" in caplog.text
     with pytest.raises(LoopBroken):
         loop.guard(lambda: 1 / 0)
+
+
+def test_clients_get_a_share_of_the_turn_and_whom_it_does_not_reach_comes_first_in_the_next(loop, monkeypatch):
+    log, pairs = [], [socket.socketpair() for _ in range(5)]
+    server = SimpleNamespace(handle=lambda key, mask: log.append(key.fd), drop=lambda key: None)
+    for ours, theirs in pairs:
+        theirs.send(b"x")
+        loop.selector.register(ours, selectors.EVENT_READ, server)
+    moments = itertools.count()
+    monkeypatch.setattr("bgtasksd.supervisor.loop.CLIENTS_SHARE", 1.5)
+    monkeypatch.setattr(loop, "_leave_gap_out", lambda timeout: None)
+    monkeypatch.setattr("bgtasksd.supervisor.loop.time", SimpleNamespace(monotonic=lambda: float(next(moments))))
+    for _ in range(10):
+        loop.turn()
+    assert log == [ours.fileno() for ours, _ in pairs] * 2, "one a turn, in turn"
+    for each in itertools.chain(*pairs):
+        each.close()
 
 
 def test_what_was_forgotten_in_the_same_turn_is_not_called_any_more(loop):
@@ -230,7 +281,7 @@ def test_a_gap_is_left_out_wherever_in_a_turn_it_falls(loop, monkeypatch):
     seen, skipped = [], []
     loop.on_gap = skipped.append
     loop.longest_wait = 0.0
-    moments = iter([100.0, 100.0, 107.0, 107.0])  # a stop of seven seconds right before the second duty
+    moments = iter([100.0] * 4 + [107.0])  # a stop of seven seconds while the first duty runs
 
     class Looking(Recorder):
         def run(self):
@@ -244,3 +295,16 @@ def test_a_gap_is_left_out_wherever_in_a_turn_it_falls(loop, monkeypatch):
     assert skipped
     assert skipped[0] == pytest.approx(7.0)
     assert loop.clock.skipped - before == pytest.approx(7.0)
+
+
+@pytest.mark.parametrize(
+    ("given", "pid", "ends"), [(None, 4711, False), (None, 1, True), ("wait", 1, False), ("exit", 4711, True)]
+)
+def test_an_open_breaker_ends_the_daemon_by_policy_and_without_one_as_process_1(given, pid, ends, monkeypatch):
+    monkeypatch.setattr(os, "getpid", lambda: pid)
+    slots = SimpleNamespace(are_hopeless=True)
+    situation = SimpleNamespace(options=SimpleNamespace(on_failed=given), slots=slots, error_text="", error_code=0)
+    breaker = Breaker(situation)
+    breaker.run()
+    breaker.run()
+    assert (situation.error_code, bool(situation.error_text)) == ((70, True) if ends else (0, False))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import time
 import uuid
 from collections.abc import Iterator
 
@@ -36,6 +37,11 @@ def test_every_message_in_its_words(listener) -> None:
     notifier.status("4 workers")
     notifier.status("4 workers,\n2 busy")
     assert heard(listening) == ["STATUS=4 workers, 2 busy"], "only what has changed is said, on one line"
+    before = time.monotonic_ns() // 1000
+    notifier.reloading()
+    first, second = heard(listening)
+    assert first == "RELOADING=1"
+    assert before <= int(second.removeprefix("MONOTONIC_USEC=")) <= time.monotonic_ns() // 1000
     notifier.extend(30)
     assert heard(listening) == ["EXTEND_TIMEOUT_USEC=30000000"]
     notifier.stopping("draining")
@@ -107,12 +113,14 @@ def test_a_listener_that_has_gone_or_never_reads_blocks_nothing(tmp_path) -> Non
             notifier.status(f"turn {turn}")
 
 
-def test_ready_is_said_again_when_systemd_was_too_busy_to_take_it(tmp_path) -> None:
+def test_what_matters_is_said_again_in_its_order_when_systemd_was_too_busy_to_take_it(tmp_path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as busy:
         busy.bind(str(tmp_path / "busy"))
         notifier = Notifier(str(tmp_path / "busy"))
         for turn in range(1000):
             notifier.status(f"turn {turn}")
+        notifier.ready()
+        notifier.reloading()
         notifier.ready()
         notifier.stopping()
         busy.settimeout(0)
@@ -121,7 +129,10 @@ def test_ready_is_said_again_when_systemd_was_too_busy_to_take_it(tmp_path) -> N
                 pass
             pytest.fail("the queue was not full")
         notifier.status("fine")
-        assert heard(busy) == ["READY=1", "STOPPING=1", "STATUS=fine"]
+        messages = [heard(busy) for _ in range(5)]
+        assert messages[0] == messages[2] == ["READY=1"]
+        assert [line.partition("=")[0] for line in messages[1]] == ["RELOADING", "MONOTONIC_USEC"]
+        assert messages[3:] == [["STOPPING=1"], ["STATUS=fine"]]
 
 
 def test_whoever_waits_for_ready_is_told_once() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -12,7 +13,7 @@ from bgtasksd.options import Binding, Options
 from bgtasksd.scoreboard import Record, WorkState
 from bgtasksd.supervisor import waking
 from bgtasksd.supervisor.child import Child
-from bgtasksd.supervisor.run import make_situation
+from bgtasksd.supervisor.making import make_situation
 from bgtasksd.supervisor.states import State
 from bgtasksd.supervisor.wake_socket import WakeSocket, read
 
@@ -168,10 +169,42 @@ def test_a_flood_is_taken_together(make, tmp_path):
                 sender.sendto(b"mark ready default", str(tmp_path / "wake.sock"))
             except BlockingIOError:
                 before = workers.situation.loop.turns
-                workers.situation.loop.duties = [duty]
+                workers.situation.loop.timers = [duty]
                 workers.situation.loop.turn()
                 turns += workers.situation.loop.turns - before
     assert turns < 60
+    duty.close()
+
+
+def test_a_notice_leaves_the_duties_to_their_time(make, tmp_path):
+    workers, log = make(), []
+    loop, duty = workers.situation.loop, waking.Waking(workers.situation, WakeSocket(str(tmp_path)))
+    duty.open()
+    loop.timers, loop.duties = [duty], [SimpleNamespace(next_at=lambda: None, run=lambda: log.append("duty"))]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+        for number in range(3):
+            sender.sendto(b"mark-%d ready default" % number, str(tmp_path / "wake.sock"))
+            loop.turn()
+            workers.be(number + 1, WorkState.BUSY, 2)
+    assert workers.woken() == [1, 2, 3]
+    assert log == ["duty"], "in the first turn"
+    duty.close()
+
+
+def test_notices_far_apart_cost_one_turn_each_and_close_ones_are_followed_by_a_rest(make, tmp_path):
+    workers = make()
+    duty = waking.Waking(workers.situation, WakeSocket(str(tmp_path)))
+    duty.open()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+        sender.sendto(b"mark-1 ready default", str(tmp_path / "wake.sock"))
+        duty.hear()
+        assert duty.next_at() is None
+        duty.heard_at = workers.situation.clock.now()
+        sender.sendto(b"mark-2 ready default", str(tmp_path / "wake.sock"))
+        duty.hear()
+        assert duty.next_at() is not None
+        duty.hear()
+        assert duty.next_at() is None
     duty.close()
 
 

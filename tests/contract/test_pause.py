@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from datetime import timedelta
 
 import pytest
@@ -13,6 +12,7 @@ from bgtasks.exceptions import UnknownQueue
 from bgtasks.models import Queue
 from bgtasks.queue import claims
 from tests.contract.making import claim, enqueued, holder, names
+from tests.waiting import wait_until
 
 
 def paused() -> set[str]:
@@ -53,10 +53,7 @@ def test_a_pause_with_an_end_ends_by_itself() -> None:
     filled("mail")
     queues.pause("mail", for_=1)
     assert claim(1) == []
-    deadline = time.monotonic() + 30
-    while not (found := claim(1)):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    found = wait_until(lambda: claim(1), within=30)
     row = Queue.objects.get()
     assert found[0].locked_at >= row.paused_until
     assert paused() == set()
@@ -74,7 +71,7 @@ def test_a_second_pause_changes_end_and_reason_but_not_since_when() -> None:
 def test_a_pause_after_one_that_has_ended_begins_anew() -> None:
     filled("mail")
     (first,) = queues.pause("mail", for_=0.001)
-    time.sleep(0.01)
+    wait_until(lambda: claims.database_now() > first.paused_until)
     (second,) = queues.pause("mail")
     assert second.paused_at >= first.paused_until
 

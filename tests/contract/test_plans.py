@@ -19,11 +19,12 @@ from tests.contract.making import ahead, enqueued, holder
 from tests.settings import VENDOR
 
 ROWS = 3000
+QUEUES = tuple(f"queue{number}" for number in range(200))
 ANALYSE = "ANALYZE TABLE bgtasks_task" if VENDOR == "mariadb" else "ANALYZE"
 COLUMNS = "task_name, task_params, task_hash, priority, repeat, attempts, crashes, last_error, headers, backend, run_at"
 COPIES = """
 INSERT INTO bgtasks_task ({columns}, priority_sign, status, queue)
-SELECT {columns}, priority_sign, {status}, {queue} FROM bgtasks_task WHERE id <= %s
+SELECT {columns}, priority_sign, {status}, {queue} FROM bgtasks_task WHERE id > %s AND id <= %s
 """
 
 
@@ -40,9 +41,13 @@ def many_rows() -> None:
 @pytest.fixture
 def many_queues() -> tuple[str, ...]:
     """100,000 rows in 200 queues, a quarter of them scheduled, and no statistics yet."""
-    queues = tuple(f"queue{number}" for number in range(200))
-    for queue in queues:
+    for queue in QUEUES:
         enqueued("first", queue=queue)
+    fill_queues()
+    return QUEUES
+
+
+def fill_queues() -> None:
     tasks = [Task.request(task_name="tests.one", queue="queue0", priority=n % 3) for n in range(ROWS)]
     Task.objects.bulk_create(tasks)
     last = max(Task.objects.values_list("id", flat=True))
@@ -52,8 +57,7 @@ def many_queues() -> tuple[str, ...]:
     with connection.cursor() as cursor:
         for status in [1] * 24 + [0] * 8:
             sql = COPIES.format(columns=columns, status=status, queue=queue.replace("%", "%%"))
-            cursor.execute(sql, [last])
-    return queues
+            cursor.execute(sql, [last - ROWS, last])
 
 
 def analyse() -> None:
@@ -100,6 +104,20 @@ def test_with_many_queues_and_rows_it_is_the_same_before_and_after_the_first_ana
                 text = "\n".join(plans_of(partial(claims.turn, [], want, by)))
                 assert "bgtasks_task_ready" in text, text
                 CHECKS[VENDOR](text)
+
+
+@pytest.mark.parametrize("left", [0, 1, 5])
+def test_it_is_the_same_while_the_statistics_are_those_of_a_nearly_empty_table(many_queues: Any, left: int) -> None:
+    kept = sorted(Task.objects.values_list("id", flat=True)[:left])
+    Task.objects.exclude(id__in=kept).delete()
+    analyse()
+    fill_queues()
+    due = plan(DUE.format(now=engine().now, first=engine().first), {**engine().clock(), "limit": 5000})
+    assert not re.search(r"Sort|filesort|TEMP B-TREE", due), due
+    for queues, want in ((None, 1), (None, 50), (("queue7",), 1), (("queue7",), 200)):
+        text = "\n".join(plans_of(partial(claims.turn, [], want, holder(queues=queues))))
+        assert "bgtasks_task_ready" in text, text
+        CHECKS[VENDOR](text)
 
 
 def test_in_a_backlog_it_begins_where_the_last_batch_came_to_in_one_range_of_the_index(many_queues: Any) -> None:
@@ -155,7 +173,7 @@ CHECKS = {"postgres": _postgresql, "mariadb": _mariadb, "sqlite": _sqlite}
 
 def test_staging_finds_what_is_due_by_its_index(many_queues: Any) -> None:
     db = engine()
-    sql = DUE.format(now=db.now)
+    sql = DUE.format(now=db.now, first=db.first)
     for prepare in (lambda: None, analyse):
         prepare()
         text = plan(sql, {**db.clock(), "limit": 5000})

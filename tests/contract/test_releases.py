@@ -14,12 +14,12 @@ from tests.contract.making import ago, claim, claim_one, completed, enqueued, ho
 REASON = "killed by signal 9 (SIGKILL)"
 
 
-def death(ending: Ending, running: Claim | None = None, finished: tuple[Claim, ...] = ()) -> Death:
+def death(ending: Ending, *running: Claim, finished: tuple[Claim, ...] = ()) -> Death:
     return Death(
         worker=holder().name,
         ending=ending,
         reason=REASON,
-        running=running and (running.task_id, running.token),
+        running=tuple((one.task_id, one.token) for one in running),
         finished=tuple((one.task_id, one.token, 0.1) for one in finished),
     )
 
@@ -28,7 +28,7 @@ def test_finished_tasks_are_settled_the_running_one_judged_the_rest_given_back()
     for number in range(4):
         enqueued(str(number), repeat=3600)
     held = claim(4)
-    released = claims.release(death(Ending.CRASHED, held[1], (held[0],)))
+    released = claims.release(death(Ending.CRASHED, held[1], finished=(held[0],)))
     assert released.finished == [held[0].task_id]
     assert released.retried == [held[1].task_id]
     assert released.given_back == [held[2].task_id, held[3].task_id]
@@ -101,6 +101,9 @@ def test_a_cancelled_task_is_in_the_history_as_such() -> None:
     assert released.cancelled == [task.id]
     assert (completed(task.id).status, completed(task.id).attempts) == (Status.CANCELLED, 1)
     assert not Task.objects.exists()
+    attempt = TaskAttempt.objects.get()
+    assert (attempt.exception, attempt.crashed) == ("bgtasks.exceptions.TaskCancelled", False)
+    assert not attempt.announced
 
 
 def test_a_crash_of_a_task_that_was_to_be_cancelled_cancels_it() -> None:
@@ -134,7 +137,7 @@ def test_a_release_done_twice_changes_nothing_more() -> None:
     for number in range(3):
         enqueued(str(number))
     held = claim(3)
-    once = death(Ending.CRASHED, held[1], (held[0],))
+    once = death(Ending.CRASHED, held[1], finished=(held[0],))
     claims.release(once)
     before = list(Task.objects.order_by("id").values()), list(CompletedTask.objects.values())
     again = claims.release(once)
@@ -170,18 +173,41 @@ def test_what_maintenance_recorded_waits_to_be_announced_by_a_worker() -> None:
 # Reclaim: a death elsewhere
 
 
+def now() -> float:
+    """Return what a host reckons the database's clock to show."""
+    return claims.database_now().timestamp()
+
+
 def test_an_expired_lease_is_reclaimed_with_a_crash_charged() -> None:
     task = enqueued()
     lost = claim_one()
-    assert claims.reclaim(10) == []
+    assert claims.reclaim(now(), 10) == []
     Task.objects.update(locked_until=ago(1))
-    (released,) = claims.reclaim(10)
+    (released,) = claims.reclaim(now(), 10)
     assert (released.worker, released.retried) == (holder().name, [task.id])
     row = live(task.id)
     assert (row.status, row.attempts, row.crashes) == (Status.READY, 1, 1)
     assert holder().name in row.last_error
     assert claims.turn([success(lost)], 0, holder()).lost
-    assert claims.reclaim(10) == []
+    assert claims.reclaim(now(), 10) == []
+
+
+def test_f82_a_lease_that_is_over_only_because_the_clock_was_set_is_left_alone() -> None:
+    enqueued()
+    claim_one()
+    Task.objects.update(locked_until=ago(1))
+    assert claims.reclaim(now() - 5, 10) == []
+    assert len(claims.reclaim(now(), 10)) == 1
+
+
+def test_f84_a_worker_that_was_seen_since_keeps_a_row_whose_renewal_others_have_held_up() -> None:
+    enqueued()
+    claim_one()
+    claims.register(WorkerProcess(name=holder().name, host="host", pid=1, boot_id="a", pid_namespace="n"))
+    Task.objects.update(locked_until=ago(1))
+    WorkerProcess.objects.update(last_seen_at=ago(20))
+    assert claims.reclaim(now(), 10, silence=30) == []
+    assert len(claims.reclaim(now(), 10, silence=10)) == 1
 
 
 def test_own_living_workers_are_not_reclaimed_and_the_limit_holds() -> None:
@@ -190,8 +216,8 @@ def test_own_living_workers_are_not_reclaimed_and_the_limit_holds() -> None:
     for number in range(1, 5):
         claim(1, holder(number))
     Task.objects.update(locked_until=ago(1))
-    assert claims.reclaim(10, own=[holder(number).name for number in range(1, 5)]) == []
-    assert [len(one.retried) for one in claims.reclaim(2, own=[holder(1).name])] == [1, 1]
+    assert claims.reclaim(now(), 10, own=[holder(number).name for number in range(1, 5)]) == []
+    assert [len(one.retried) for one in claims.reclaim(now(), 2, own=[holder(1).name])] == [1, 1]
     assert Task.objects.filter(status=Status.RUNNING).count() == 2
 
 
@@ -199,10 +225,10 @@ def test_of_several_tasks_that_a_silent_worker_held_none_fails_for_it_and_each_w
     tasks = [enqueued(str(number), max_attempts=1) for number in range(3)]
     claim(3)
     Task.objects.filter(id=tasks[0].id).update(locked_until=ago(1))
-    (released,) = claims.reclaim(10)
+    (released,) = claims.reclaim(now(), 10)
     assert released.given_back == [tasks[0].id], "also if the lease of only one of them is over"
     Task.objects.filter(status=Status.RUNNING).update(locked_until=ago(1))
-    (released,) = claims.reclaim(10)
+    (released,) = claims.reclaim(now(), 10)
     assert released.given_back == [tasks[1].id, tasks[2].id]
     assert {(row.status, row.attempts, row.crashes) for row in Task.objects.all()} == {(Status.READY, 0, 1)}
 

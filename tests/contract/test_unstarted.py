@@ -60,6 +60,16 @@ def test_relief_settles_what_is_over_and_gives_back_what_waits_but_leaves_the_sl
         assert (live(one.task_id).status, live(one.task_id).attempts, live(one.task_id).crashes) == (1, 0, 0)
 
 
+def test_what_somebody_wants_cancelled_is_kept_but_not_to_be_started() -> None:
+    claimed = batch(2)
+    claims.cancel(claimed[1].task_id)
+    kept = claims.keep(claimed, new_token(), holder())
+    assert [one.is_unwanted for one in kept] == [False, True]
+    turn = claims.turn([other(kept[1], Result.RELEASED)], 0, holder())
+    assert turn.cancelled == {claimed[1].task_id}
+    assert CompletedTask.objects.get().status == Status.CANCELLED
+
+
 def test_relief_that_comes_after_the_worker_renewed_its_batch_takes_nothing() -> None:
     slow, *waiting = batch(3)
     claims.keep(waiting, new_token(), holder())

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, connection, transaction
 
 from bgtasks.models import CompletedTask, Queue, Status, Task, TaskAttempt
 from bgtasks.queue import claims
@@ -47,6 +47,37 @@ def test_cancelling_a_running_task_asks_for_its_end() -> None:
     assert live(task.id).cancel_requested_at == first
     assert settle(success(claimed)) == []
     assert completed(task.id).status == Status.SUCCESSFUL
+
+
+def test_many_are_cancelled_in_one_go_and_each_is_told_what_became_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bgtasks.queue.cancelling.AT_ONCE", 2)
+    running, over = enqueued(), enqueued()
+    claimed = {one.task_id: one for one in claim(2)}
+    settle(success(claimed[over.id]))
+    waiting = [enqueued(), enqueued(run_at=ahead(60)), enqueued()]
+    cancelled = claims.cancel_many([running.id, *(task.id for task in waiting), over.id, 10**9])
+    assert cancelled == claims.Cancelled([task.id for task in waiting], [running.id])
+    assert {completed(task.id).status for task in waiting} == {Status.CANCELLED}
+    assert completed(over.id).status == Status.SUCCESSFUL
+    assert claims.cancel_many([]) == claims.Cancelled()
+
+
+def test_what_shall_be_cancelled_is_found_by_the_workers_that_hold_it() -> None:
+    tasks = [enqueued() for _ in range(3)]
+    held = [claim_one(holder(number)) for number in (1, 2, 2)]
+    claims.cancel_many([tasks[0].id, tasks[1].id])
+    assert claims.cancel_requests([holder(2).name]) == [(held[1].task_id, held[1].token, holder(2).name)]
+    assert claims.cancel_requests([holder(3).name]) == claims.cancel_requests([]) == []
+
+
+def test_a_rolled_back_request_has_never_been_made() -> None:
+    running, waiting = enqueued(), enqueued()
+    claim_one()
+    with transaction.atomic():
+        assert all(task.cancel() for task in (running, waiting))
+        transaction.set_rollback(True)
+    assert live(running.id).cancel_requested_at is None
+    assert live(waiting.id).status == Status.READY
 
 
 def test_run_now_makes_waiting_tasks_ready_and_leaves_running_ones_alone() -> None:

@@ -11,9 +11,23 @@ from django.core.management import load_command_class
 
 from tests.docs.pages import ROOT, code_in, column, section
 
+IN_DAEMON_MD = (
+    *("status", "stop", "scale", "drain", "retire", "kill", "reload", "upgrade", "top", "events", "stacks", "metrics"),
+    *("log-level", "reopen", "check", "healthcheck", "completion", "install-systemd"),
+)
+"""Verbs whose options stand in a table of that page, in a section of their own."""
+ELSEWHERE = {
+    "pause resume": ("queues.md", "Pausing a queue"),
+    "prune": ("history.md", "By hand"),
+    "tasks": ("inspecting.md", "Filters", "Changing tasks"),
+    "import-celery-beat import-django-q": ("schedulers.md", "Taking schedules over"),
+    "import-legacy": ("migration.md", "The way over, in ten minutes"),
+}
+OF_EVERY_VERB = {"-h", "--help", "--instance", "--runtime-dir", "--json", "--no-color"}
+
 
 def test_every_option_of_start_is_documented_and_every_documented_one_exists() -> None:
-    from bgtasksd.options import TABLE
+    from bgtasksd.option_table import TABLE
 
     documented = code_in(column(section("daemon.md", "Options of `start`")))
     existing = {flag for option in TABLE for flag in (option.flag, option.other_flag) if flag}
@@ -21,7 +35,7 @@ def test_every_option_of_start_is_documented_and_every_documented_one_exists() -
 
 
 def test_the_options_are_documented_with_their_keys() -> None:
-    from bgtasksd.options import TABLE
+    from bgtasksd.option_table import TABLE
 
     text = section("daemon.md", "Options of `start`")
     flags = [cell.strip("`").split()[0] for cell in column(text)[1:]]
@@ -30,36 +44,21 @@ def test_the_options_are_documented_with_their_keys() -> None:
         assert documented[option.flag] == (option.key if option.is_key else "–")
 
 
-@pytest.mark.parametrize("verb", ["status", "stop"])
-def test_every_option_of_the_other_verbs_is_documented_and_every_documented_one_exists(verb: str) -> None:
+@pytest.mark.parametrize(
+    ("verbs", "page", "headings"),
+    [
+        *((verb, "daemon.md", [f"`{verb}`"]) for verb in IN_DAEMON_MD),
+        *((verbs, page, headings) for verbs, (page, *headings) in ELSEWHERE.items()),
+    ],
+)
+def test_every_option_of_the_other_verbs_is_documented_and_every_documented_one_exists(verbs, page, headings) -> None:
     from bgtasksd.cli.parser import build
 
-    _, verbs = build()
-    common = {"-h", "--help", "--instance", "--runtime-dir", "--json", "--no-color", "--or-help"}
-    existing = {flag for action in verbs[verb]._actions for flag in action.option_strings} - common
-    documented = code_in(column(section("daemon.md", f"`{verb}`")))
-    assert {word for word in documented if word.startswith("-")} == existing
-
-
-def test_every_option_of_pause_and_resume_is_documented_and_every_documented_one_exists() -> None:
-    from bgtasksd.cli.parser import build
-
-    _, verbs = build()
-    common = {"-h", "--help", "--instance", "--runtime-dir", "--json", "--no-color"}
-    actions = [*verbs["pause"]._actions, *verbs["resume"]._actions]
-    documented = code_in(column(section("queues.md", "Pausing a queue")))
-    existing = {flag for action in actions for flag in action.option_strings} - common
-    assert {word for word in documented if word.startswith("-")} == existing
-
-
-def test_every_option_of_prune_is_documented_and_every_documented_one_exists() -> None:
-    from bgtasksd.cli.parser import build
-
-    _, verbs = build()
-    common = {"-h", "--help", "--instance", "--runtime-dir", "--json", "--no-color"}
-    existing = {flag for action in verbs["prune"]._actions for flag in action.option_strings} - common
-    documented = code_in(column(section("history.md", "By hand")))
-    assert {word for word in documented if word.startswith("-")} == existing
+    _, parsers = build()
+    meant = [parser for name, parser in parsers.items() if name in verbs.split() or name.startswith(f"{verbs} ")]
+    existing = {flag for parser in meant for action in parser._actions for flag in action.option_strings}
+    documented = {word for heading in headings for word in code_in(column(section(page, heading)))}
+    assert {word for word in documented if word.startswith("-")} == existing - OF_EVERY_VERB
 
 
 def test_every_settings_key_is_documented_and_every_documented_one_exists() -> None:
@@ -82,7 +81,7 @@ def test_every_option_of_using_and_of_the_decorator_is_documented() -> None:
     table = section("tasks.md", "Options")
     names = [cell.strip("`") for cell in column(table)[1:]]
     for option, at in ((DecoratorOptions, 1), (UsingOptions, 2)):
-        positional = {"name", "schedule", "queue", "remove_existing_tasks"} if at == 1 else set()
+        positional = {"name", "schedule", "queue", "remove_existing_tasks", "takes_context"} if at == 1 else set()
         documented = {name for name, cell in zip(names, column(table, at)[1:], strict=True) if cell == "yes"}
         assert documented == set(option.__annotations__) | positional
 
@@ -132,7 +131,7 @@ def test_every_documented_key_of_status_exists(schema: dict) -> None:
 
 
 def test_every_problem_that_status_reports_is_documented_and_every_documented_one_exists() -> None:
-    sources = "".join((ROOT / "bgtasksd" / name).read_text() for name in ("facts.py", "status.py"))
+    sources = "".join((ROOT / "bgtasksd" / name).read_text() for name in ("problems.py", "cli/thresholds.py"))
     reported = set(re.findall(r"\b_?[Pp]roblem\(\s*\"(\w+)\"", sources))
     assert code_in(column(section("daemon.md", "Problems"))) == reported
 

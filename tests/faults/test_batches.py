@@ -7,10 +7,9 @@ import signal
 from collections import Counter
 
 import pytest
-from django.db import connection, transaction
+from django.db import transaction
 
 from bgtasks.models import CompletedTask, Status, Task
-from tests.foreground import foregrounds
 from tests.lifecycle import tasks
 from tests.waiting import wait_until
 
@@ -121,16 +120,15 @@ def test_a_stopped_daemon_leaves_its_batches_ready_and_uncharged(make_daemon):
     assert max(runs(daemon).values()) == 1
 
 
-def test_f83_a_batch_of_a_killed_process_tasks_is_run_again_and_nobody_fails_for_it(tmp_path, transactional_db):
-    with foregrounds(tmp_path, connection.settings_dict["NAME"]) as make:
-        first = make().start()
-        number = stopped_in_a_batch(first, 0, 130)
-        first.send(signal.SIGKILL)
-        first.ended()
-        obstacle(first, number).unlink()
-        second = make().start()
-        second.wait_until(lambda: not Task.objects.exists(), PATIENCE, "everything run")
-        assert set(runs(first) + runs(second)) == set(range(191))
-        assert CompletedTask.objects.succeeded().count() == 191
-        assert set(CompletedTask.objects.values_list("crashes", flat=True)) <= {0, 1}
-        assert set(runs(second).values()) == {1}
+def test_f83_a_batch_of_a_killed_process_tasks_is_run_again_and_nobody_fails_for_it(make_foreground):
+    first = make_foreground().start()
+    number = stopped_in_a_batch(first, 0, 130)
+    first.send(signal.SIGKILL)
+    first.ended()
+    obstacle(first, number).unlink()
+    second = make_foreground().start()
+    second.wait_until(lambda: not Task.objects.exists(), PATIENCE, "everything run")
+    assert set(runs(first) + runs(second)) == set(range(191))
+    assert CompletedTask.objects.succeeded().count() == 191
+    assert set(CompletedTask.objects.values_list("crashes", flat=True)) <= {0, 1}
+    assert set(runs(second).values()) == {1}

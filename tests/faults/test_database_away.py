@@ -7,8 +7,8 @@ import time
 import pytest
 
 from bgtasks.models import CompletedTask, TaskAttempt
+from tests.hosts import behind, new_proxy
 from tests.lifecycle import tasks
-from tests.proxy import Proxy
 from tests.settings import VENDOR
 from tests.waiting import wait_until
 
@@ -20,20 +20,10 @@ pytestmark = [
 
 @pytest.fixture
 def proxy(transactional_db):
-    from django.db import connection
-
-    settings = connection.settings_dict
-    proxy = Proxy(settings["HOST"], int(settings["PORT"]))
+    """A proxy in front of the test database that is not open yet."""
+    proxy = new_proxy()
     yield proxy
     proxy.close()
-
-
-def behind(proxy, daemon):
-    """Have the daemon reach its database through the proxy."""
-    settings = daemon.directory / "project_under_test.py"
-    line = f"DATABASES['default'].update(HOST='127.0.0.1', PORT='{proxy.port}')\n"
-    settings.write_text(settings.read_text() + line)
-    return daemon
 
 
 def test_f68_a_database_that_is_down_at_the_start_is_waited_for(make_daemon, proxy):

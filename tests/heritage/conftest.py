@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bgtasks import registry
-
 
 @pytest.fixture(autouse=True)
-def own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "_tasks", {})
-    monkeypatch.setattr(registry, "_sources", {})
+def registered_alone(own_registry: None) -> None:
+    """Have no test see what another one registered."""

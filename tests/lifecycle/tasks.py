@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import ctypes
 import faulthandler
+import gc
 import itertools
 import json
 import os
 import re
+import select
 import signal
+import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
-from bgtasks import background, limits
+from bgtasks import background, limits, signals
+from bgtasks.exceptions import TaskCancelled
 from tests.project.tasks import note
 
 if os.environ.get("BGTASKS_TEST_MIN_LIFETIME"):
@@ -39,6 +43,14 @@ def pause_at(moment: str, path: str) -> None:
 
 if os.environ.get("BGTASKS_TEST_PAUSE"):
     pause_at(*os.environ["BGTASKS_TEST_PAUSE"].split(":", 1))
+
+
+def note_cancelled(task_id: int, **facts: Any) -> None:
+    note("told of cancelling", task_id=task_id)
+
+
+if os.environ.get("BGTASKS_TEST_HEAR"):
+    signals.task_cancelled.connect(note_cancelled)
 
 
 @background
@@ -78,6 +90,28 @@ def nap(seconds: float, number: int = 0) -> None:
     note("started", number=number)
     time.sleep(seconds)
     note("ended", number=number)
+
+
+@background
+def wait(seconds: float, number: int = 0) -> None:
+    """Nap without `time.sleep`, which fails where libfaketime is loaded."""
+    note("started", number=number)
+    try:
+        select.select([], [], [], seconds)
+    except BaseException as error:
+        note("interrupted", number=number, error=type(error).__name__)
+        raise
+    note("ended", number=number)
+
+
+@background(atomic=True)
+def write_and_nap(seconds: float, number: int = 0) -> None:
+    """Keep what an atomic task has written locked for a while."""
+    from django.contrib.auth.models import Group  # the models are there when it runs
+
+    Group.objects.update_or_create(name=f"nap {number}")
+    note("started", number=number)
+    time.sleep(seconds)
 
 
 @background
@@ -125,6 +159,36 @@ def hang_stubbornly() -> None:
             time.sleep(3600)
         except BaseException as error:
             note("interrupted", error=type(error).__name__)
+
+
+@background
+def ask_for_long(seconds: float) -> None:
+    """Let the database take its time for an answer."""
+    from django.db import connection  # it is there when this runs
+
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_sleep(%s)", [seconds])
+
+
+@background
+def hang_and_tidy_up(seconds: float) -> None:
+    """Hang; when cancelled take a while to clean up, and then end as told."""
+    note("started")
+    try:
+        time.sleep(3600)
+    except TaskCancelled:
+        time.sleep(seconds)
+        note("tidied up")
+        raise
+
+
+@background
+def hang_and_fail(number: int) -> None:
+    """Wait for the file beside the ledger, and fail then."""
+    note("started", number=number)
+    while not Path(os.environ["BGTASKS_TEST_LEDGER"]).with_name(f"fail-{number}").exists():
+        time.sleep(0.05)
+    raise ValueError("as asked")
 
 
 @background
@@ -210,6 +274,42 @@ def spoil_signals_and_hang() -> None:
 
 
 @background
+def spoil_line(number: int, kind: str) -> None:
+    """Write nonsense into the worker's line to its supervisor, or put something else in its place."""
+    line = next(each for each in map(int, os.listdir("/proc/self/fd")) if is_a_line(each))  # noqa: PTH208 - numbers
+    if kind == "nonsense":
+        for text in (b"\xff\0", b"[1]", b'{"kind": 5}', b'{"kind": "hello", "pid": "me"}', b"x" * 100_000):
+            os.write(line, text)
+    elif kind == "a file":
+        with Path("/dev/null").open("rb") as file:
+            os.dup2(file.fileno(), line)
+    else:
+        os.close(line)
+    note("spoiled", number=number)
+
+
+def is_a_line(descriptor: int) -> bool:
+    try:
+        with socket.socket(fileno=os.dup(descriptor)) as copy:
+            return copy.type == socket.SOCK_SEQPACKET
+    except OSError:
+        return False
+
+
+@background
+def spoil_output(number: int, kind: str) -> None:
+    """Write 100 MB without a newline; close standard output; put something in its place that cannot be written."""
+    if kind == "flood":
+        for _ in range(100):
+            print("x" * 2**20, end="", flush=True)  # noqa: T201 - as people do
+    elif kind == "close":
+        os.close(1)
+    else:
+        sys.stdout = None
+    note("spoiled", number=number)
+
+
+@background
 def start_grandchildren() -> None:
     """Start one process in our group and one in a session of its own, and wait."""
     inside = subprocess.Popen(["sleep", "3600"])
@@ -230,10 +330,29 @@ def leak(megabytes: int) -> None:
 
 
 @background
+def thaw() -> None:
+    """Undo what keeps memory shared, and have the collector write to all of it."""
+    gc.unfreeze()
+    gc.collect()
+    note("ran")
+
+
+@background
 def spike(megabytes: int) -> None:
     block = bytearray(b"x") * (megabytes * 1024 * 1024)
     del block
     note("ran", megabytes=megabytes)
+
+
+@background
+def balloon(megabytes: int) -> None:
+    """Take memory and keep it, for as long as the task is let live; the second time leave it."""
+    note("started")
+    ledger = Path(os.environ["BGTASKS_TEST_LEDGER"]).read_text()
+    if ledger.count("started") == 1:
+        block = bytearray(b"x") * (megabytes * 1024 * 1024)
+        time.sleep(3600)
+        del block
 
 
 @background

@@ -80,7 +80,7 @@ def test_an_owner_that_does_not_answer_is_named_all_the_same(make_daemon):
 
 
 @pytest.mark.parametrize("left", ["socket", "file", "link"])
-def test_left_over_files_do_not_matter(make_daemon, left):
+def test_f55_left_over_files_do_not_matter(make_daemon, left):
     daemon = make_daemon(workers=1)
     path = daemon.runtime / "control.sock"
     (daemon.runtime / "bgtasksd.pid").write_text(f"{os.getpid()} 1 boot 1.0\n")
@@ -111,7 +111,7 @@ def test_after_sigkill_status_says_died_and_a_start_works_at_once(make_daemon):
     daemon.assert_converged()
 
 
-def test_what_lies_in_the_way_and_cannot_be_replaced_is_named(make_daemon):
+def test_f55_what_lies_in_the_way_and_cannot_be_replaced_is_named(make_daemon):
     daemon = make_daemon(workers=1)
     (daemon.runtime / "control.sock").mkdir()
     code, said = ended(start_beside(daemon))
@@ -121,7 +121,7 @@ def test_what_lies_in_the_way_and_cannot_be_replaced_is_named(make_daemon):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory away")
-def test_a_directory_of_somebody_else_is_refused(make_daemon):
+def test_f55_a_directory_of_somebody_else_is_refused(make_daemon):
     daemon = make_daemon(workers=1)
     os.chown(daemon.runtime, 65534, 65534)
     code, said = ended(start_beside(daemon))
@@ -129,12 +129,12 @@ def test_a_directory_of_somebody_else_is_refused(make_daemon):
     assert "belongs to uid 65534" in said
 
 
-def test_of_starts_in_the_same_instant_exactly_one_wins(make_daemon):
+def test_f53_of_starts_in_the_same_instant_exactly_one_wins(make_daemon):
     storm(make_daemon(workers=1), rounds=3)
 
 
 @pytest.mark.soak
-def test_of_starts_in_the_same_instant_exactly_one_wins_two_hundred_times(make_daemon):
+def test_f53_of_starts_in_the_same_instant_exactly_one_wins_two_hundred_times(make_daemon):
     storm(make_daemon(workers=1), rounds=200)
 
 
@@ -190,8 +190,7 @@ def test_a_signal_at_any_moment_of_a_start_ends_it(make_daemon, number):
 def test_settings_that_never_end_leave_nobody_behind_when_the_start_is_ended(make_daemon, number):
     daemon = make_daemon(workers=1)
     noted = daemon.directory / "noted"
-    with (daemon.directory / "project_under_test.py").open("a") as settings:
-        settings.write(f"import time; open({str(noted)!r}, 'w').close(); time.sleep(600)\n")
+    daemon.add_setting(f"import time; open({str(noted)!r}, 'w').close(); time.sleep(600)")
     process = start_beside(daemon)
     wait_until(noted.exists, within=20)
     process.send_signal(number)
@@ -210,11 +209,7 @@ def test_an_application_that_cannot_be_imported_ends_the_start_with_70(make_daem
 
 
 def break_application(daemon: Daemon) -> None:
-    (daemon.directory / "broken").mkdir()
-    (daemon.directory / "broken" / "__init__.py").touch()
-    (daemon.directory / "broken" / "tasks.py").write_text("1 / 0\n")
-    with (daemon.directory / "project_under_test.py").open("a") as settings:
-        settings.write('INSTALLED_APPS = [*INSTALLED_APPS, "broken"]\n')
+    daemon.add_app("broken", {"tasks.py": "1 / 0\n"})
 
 
 def test_in_the_background_the_parent_leaves_when_every_worker_is_up(make_daemon):
@@ -225,7 +220,9 @@ def test_in_the_background_the_parent_leaves_when_every_worker_is_up(make_daemon
     assert (status["state"], len(status["workers"]), daemon.ready_workers(status)) == ("running", 2, 2)
     assert f"pid {status['pid']}" in said
     assert "ready, 2 workers up" in (daemon.runtime / "bgtasksd.log").read_text()
-    assert ended(start_beside(daemon, "--daemon"))[0] == 73
+    code, said = ended(start_beside(daemon, "--daemon", "--log-file", str(daemon.directory / "second.log")))
+    assert (code, "already runs here" in said) == (73, True)
+    assert not (daemon.directory / "second.log").exists()
     assert daemon.command("stop").returncode == 0
     wait_until(lambda: daemon.processes() == [])
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
-from django.db import connection
 
 from bgtasks.models import CompletedTask, Queue, Status, Task, WorkerProcess
-from tests.foreground import SLOW_MACHINE, foregrounds
+from tests.foreground import SLOW_MACHINE
 from tests.lifecycle.tasks import quick, stand
 from tests.waiting import wait_until
 
@@ -196,14 +195,13 @@ def test_manage_py_knows_the_same_verbs(transactional_db, capsys):
     assert refused.value.returncode == 1
 
 
-def test_process_tasks_serves_patterns_too(transactional_db, tmp_path):
+def test_process_tasks_serves_patterns_too(make_foreground):
     for queue in ("mail", "mail-bulk", "other"):
         enqueue(queue, 1)
-    with foregrounds(tmp_path, connection.settings_dict["NAME"]) as make:
-        process = make().start("--queue", "mail*,!mail-bulk")
-        process.wait_until(lambda: done("mail") == 1)
-        assert WorkerProcess.objects.get().queues == "mail*,!mail-bulk"
-        assert "queues: mail*, !mail-bulk" in process.log
-        enqueue("mail-new", 1)
-        process.wait_until(lambda: done("mail-new") == 1)
+    process = make_foreground().start("--queue", "mail*,!mail-bulk")
+    process.wait_until(lambda: done("mail") == 1)
+    assert WorkerProcess.objects.get().queues == "mail*,!mail-bulk"
+    assert "queues: mail*, !mail-bulk" in process.log
+    enqueue("mail-new", 1)
+    process.wait_until(lambda: done("mail-new") == 1)
     assert done("mail-bulk", "other") == 0

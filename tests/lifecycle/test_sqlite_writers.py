@@ -33,8 +33,7 @@ def make_site(tmp_path: Path) -> Iterator[Callable[..., Daemon]]:
 
     def make(options: dict[str, Any]) -> Daemon:
         site = Daemon(tmp_path / "site", str(tmp_path / "db.sqlite3"), workers=4)
-        with (site.directory / "project_under_test.py").open("a") as settings:
-            settings.write(f"DATABASES['default']['OPTIONS'] = {options!r}\n")
+        site.add_setting(f"DATABASES['default']['OPTIONS'] = {options!r}")
         run(site, "-m", "django", "migrate", "-v", "0")
         made.append(site)
         return site

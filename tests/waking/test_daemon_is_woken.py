@@ -18,6 +18,7 @@ from bgtasks.models import CompletedTask
 from bgtasks.queue import claims
 from bgtasksd.directory import WAKE_NAME
 from tests.lifecycle import tasks
+from tests.pooler import needs_pooler
 from tests.settings import VENDOR
 from tests.waiting import wait_until
 from tests.waking.conftest import SELDOM, SLOW_MACHINE
@@ -214,7 +215,7 @@ def test_a_socket_that_was_removed_is_made_again_and_heard(start_idle, gone):
     wait_for(daemon, "ran", 1)
 
 
-@pytest.mark.skipif(VENDOR != "postgres" or shutil.which("pgbouncer") is None, reason="needs PostgreSQL and pgbouncer")
+@needs_pooler
 @pytest.mark.parametrize("is_direct", [False, True])
 def test_through_a_transaction_pooler_the_way_to_listen_is_direct_or_none(start_idle, pooler, is_direct):
     given = {"HOST": pooler.host, "PORT": pooler.port} if is_direct else True

@@ -277,7 +277,12 @@ sender.send(sender.mark() + " ready parent")
 
 
 def test_a_notice_is_read_as_it_was_written_and_garbage_is_none():
-    for notice in (waking.Notice("m-1", "ready", queue="with blanks"), waking.Notice("m-2", "scheduled", seconds=1.5)):
+    for notice in (
+        waking.Notice("m-1", "ready", queue="with blanks"),
+        waking.Notice("m-2", "scheduled", seconds=1.5),
+        waking.Notice("m-3", "awaited", seconds=15),
+        waking.Notice("m-4", "over", ids=(17, 18)),
+    ):
         assert waking.parse(str(notice)) == notice
     for garbage in ("", "ready", "1 ready", "x y z", "1 scheduled soon", "1 scheduled -1", "1 scheduled nan", "\0\xff"):
         found = waking.parse(garbage)

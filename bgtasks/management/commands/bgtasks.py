@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand
 
-from bgtasks.management.verbs import VERBS, NotDone, answer, module_of
+from bgtasks.management.fronting import add_json, show
+from bgtasks.management.verbs import VERBS, module_of
 
 
 class Command(BaseCommand):
@@ -25,17 +25,7 @@ class Command(BaseCommand):
                 formatter_class=argparse.RawDescriptionHelpFormatter,
             )  # fmt: skip
             verb.add_arguments(below)
-            below.add_argument("--json", action="store_true", help="answer with JSON on stdout")
+            add_json(below)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        try:
-            answered = answer(options["verb"], argparse.Namespace(**options))
-        except NotDone as error:
-            if options["json"]:
-                told = {"code": error.code, "message": str(error), "fix": error.fix}
-                self.stdout.write(json.dumps({"schema_version": 1, "error": told}, ensure_ascii=False))
-            fix = f"\n{error.fix}" if error.fix else ""
-            raise CommandError(f"{error}{fix}", returncode=error.exit_code) from error
-        text = json.dumps(answered.facts, ensure_ascii=False) if options["json"] else answered.text
-        if text:
-            self.stdout.write(text)
+        show(self, options["verb"], options)

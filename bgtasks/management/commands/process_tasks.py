@@ -16,7 +16,7 @@ from bgtasks import output
 from bgtasks.limits import Limits
 from bgtasks.management.foreground import reloading, starting
 from bgtasks.management.foreground.log_std import printed_to_log
-from bgtasks.options import add_worker_arguments, duration_of, queues_of
+from bgtasks.options import add_worker_arguments, concurrency_of, duration_of, queues_of
 
 DAMAGED = 70
 """The process was left in a state that no task should start in."""
@@ -30,7 +30,7 @@ class Command(BaseCommand):
         add_worker_arguments(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        _refuse_wrong_queues(options)
+        _refuse_wrong_options(options)
         if options.get("dev") and not reloading.is_the_child():
             sys.exit(reloading.run_children())
         _set_up_logging(options)
@@ -49,7 +49,12 @@ class Command(BaseCommand):
         from bgtasks.management.foreground.process import Foreground  # costs time that a refused start need not spend
 
         queues, duration = queues_of(options), duration_of(options)
-        process = Foreground(queues=queues, poll_interval=options["sleep"], limits=Limits(duration=duration))
+        process = Foreground(
+            queues=queues,
+            poll_interval=options["sleep"],
+            limits=Limits(duration=duration),
+            concurrency=concurrency_of(options),
+        )
         if options.get("dev"):
             reloading.watch(lambda: process.drain("reload"))
         starting.announce(queues, duration)
@@ -58,11 +63,12 @@ class Command(BaseCommand):
         return reason
 
 
-def _refuse_wrong_queues(options: dict[str, Any]) -> None:
-    try:
-        queues_of(options)
-    except ValueError as error:
-        raise CommandError(f"--queue: {error}", returncode=2) from error
+def _refuse_wrong_options(options: dict[str, Any]) -> None:
+    for flag, read in {"--queue": queues_of, "--concurrency": concurrency_of}.items():
+        try:
+            read(options)
+        except ValueError as error:
+            raise CommandError(f"{flag}: {error}", returncode=2) from error
 
 
 def _set_up_logging(options: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ import select
 import signal
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 
@@ -19,6 +19,8 @@ class Bell:
         os.set_blocking(self.reader, False)
         os.set_blocking(self.writer, False)
         self.before = -1
+        self.select: Callable[[Sequence[int], float], Sequence[int]] = _readable
+        """Sleeps until a descriptor is readable: a worker with several places lets coroutines run meanwhile."""
         self.was_rung = False
         """What ended the last sleep: a ring, and not only a descriptor."""
         self.is_wired = threading.current_thread() is threading.main_thread()
@@ -33,7 +35,7 @@ class Bell:
     def sleep(self, seconds: float, also: Sequence[int] = ()) -> bool:
         """Sleep at most that long; say whether somebody has rung, or one of these descriptors is readable."""
         deadline = time.monotonic() + seconds
-        while not select.select([self.reader, *also], [], [], max(0.0, deadline - time.monotonic()))[0]:
+        while not self.select([self.reader, *also], max(0.0, deadline - time.monotonic())):
             if time.monotonic() >= deadline:
                 return False
         self.was_rung = False
@@ -47,3 +49,7 @@ class Bell:
             signal.set_wakeup_fd(self.before)
         os.close(self.reader)
         os.close(self.writer)
+
+
+def _readable(descriptors: Sequence[int], seconds: float) -> Sequence[int]:
+    return select.select(descriptors, [], [], seconds)[0]

@@ -12,10 +12,12 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from django.db import Error
 
+from bgtasks import conf
 from bgtasks.exceptions import ClaimLost, TaskInterruption, TaskTimeout
 from bgtasks.execution import close_connections, interrupt, run_time_limit
 from bgtasks.queue import claims
@@ -69,15 +71,23 @@ class Deadline:
         self.sequence = sequence
         if not self.is_possible:
             return
-        wanted, lasts = lease_for(run_time_limit(claim), self.kill_grace), self.lease
-        if wanted > lasts or time.monotonic() - self.claimed_after > OLD:
-            lasts = self.prolong(claim, max(wanted, lasts))
-        lasts = min(wanted, lasts)
+        lasts = self.lasting(claim)
         self.arm(self.claimed_after + lasts)
         signal.setitimer(signal.ITIMER_REAL, max(0.001, lasts - self.kill_grace), self.kill_grace / 2)
 
-    def finish(self) -> None:
+    def lasting(self, claim: Claim) -> float:
+        """Return how long the task may last, counted from `claimed_after`; its lease lasts no shorter."""
+        wanted, lasts = lease_for(run_time_limit(claim, conf.current().max_run_time), self.kill_grace), self.lease
+        if wanted > lasts or time.monotonic() - self.claimed_after > OLD:
+            lasts = self.prolong(claim, max(wanted, lasts))
+        return min(wanted, lasts)
+
+    def finish(self, claim: Claim) -> None:
         """The function is over: nothing may interrupt the writing of its outcome."""
+        self.stop()
+
+    def stop(self) -> None:
+        """Take the timers down."""
         if self.is_possible:
             signal.setitimer(signal.ITIMER_REAL, 0)
             if self.backstop_at is not None and self.backstop_at - time.monotonic() < NEAR:
@@ -97,7 +107,8 @@ class Deadline:
         """Let the lease begin anew, and last that long; return how long it lasts. A claim lost meanwhile is not run."""
         asked_at = time.monotonic()
         try:
-            held = claims.renew([self.worker], seconds).held
+            with claims.bound:
+                held = claims.renew([self.worker], seconds).held
         except Error as error:
             logger.warning("worker=%s no longer lease: %s; the usual time limit holds", self.worker, error)
             close_connections(claims.alias())
@@ -123,6 +134,21 @@ class Deadline:
         if self.backstop_at is not None:
             self.backstop_at = None
             faulthandler.cancel_dump_traceback_later()
+
+    def rest(self) -> None:
+        """There is no task, and none is about to begin."""
+        self.disarm()
+
+    def cancel(self, requested: Sequence[tuple[int, int, str]]) -> bool:
+        """End running tasks that somebody wants cancelled; say whether there were any. Here none runs while we look."""
+        return False
+
+    def look(self) -> bool:
+        """Tell tasks whose time is over, and set the timer anew: bounded calls to the database take it down.
+
+        Say whether any was told. Here none runs while we look.
+        """
+        return False
 
     def close(self) -> None:
         """Leave the process as it was."""

@@ -16,17 +16,20 @@ from django.db import Error
 
 from bgtasks import conf
 from bgtasks.exceptions import TaskInterrupted
-from bgtasks.execution import close_connections
+from bgtasks.execution import Places, close_connections
 from bgtasks.identity import worker_name
 from bgtasks.limits import Limits
-from bgtasks.maintenance import Maintenance
+from bgtasks.maintenance import Maintenance, Report
+from bgtasks.maintenance.cancels import INTERVAL, Cancels
 from bgtasks.management.foreground.bell import Bell
 from bgtasks.management.foreground.deadline import Deadline, lease_for
+from bgtasks.management.foreground.deadlines import Deadlines
 from bgtasks.management.foreground.ears import Ears
+from bgtasks.management.foreground.scribe import Scribe
 from bgtasks.queue import claims
 from bgtasks.queue.types import Claim, Holder, Outcome
 from bgtasks.waking import READY, SCHEDULED
-from bgtasks.worker import Observer, Pace, Worker
+from bgtasks.worker import Observer, Pace, SharingWorker, Worker
 
 logger = logging.getLogger("bgtasks.worker")
 
@@ -43,26 +46,46 @@ SHORTEST_POLL = 0.05
 
 
 class Foreground(Observer):
-    """One worker that looks after itself. While a task runs nothing else does: maintenance comes between tasks."""
+    """One worker that looks after itself. While a task runs nothing else does: maintenance comes between tasks.
 
-    def __init__(self, *, queues: tuple[str, ...] | None, poll_interval: float, limits: Limits) -> None:
+    With several places it comes whenever the coroutines wait.
+    """
+
+    def __init__(
+        self, *, queues: tuple[str, ...] | None, poll_interval: float, limits: Limits, concurrency: int = 1
+    ) -> None:
         settings = conf.current()
         name = worker_name(socket.gethostname(), "process_tasks", 1)
-        lease = lease_for(settings.max_run_time or None, settings.kill_grace)
+        grace = settings.kill_grace if concurrency == 1 else 2 * settings.kill_grace
+        lease = lease_for(settings.max_run_time or None, grace)
         poll_interval = max(SHORTEST_POLL, poll_interval)
         self.bell = Bell()
         self.ears = Ears()
-        self.deadline = Deadline(name, lease, settings.kill_grace)
+        self.scribe = Scribe()
         self.maintenance = Maintenance(
             lambda: [name], lease=settings.lease, renewal=lease, poll_interval=max(1.0, poll_interval)
         )
-        self.worker = Worker(
-            Holder(name, lease=lease, queues=queues),
-            limits=limits, observer=self, wait=self.wait, poll_interval=poll_interval, pace=Pace(MOMENT, MOST),
-        )  # fmt: skip
-        self.is_executing = False
+        holder = Holder(name, lease=lease, queues=queues)
+        parts: dict[str, Any] = {
+            "limits": limits, "observer": self, "wait": self.wait, "poll_interval": poll_interval
+        }  # fmt: skip
+        self.executing = 0
+        """How many tasks run."""
+        self.deadline = Deadline(name, lease, grace)
+        if concurrency == 1:
+            self.worker = Worker(holder, pace=Pace(MOMENT, MOST), **parts)
+        else:
+            self.share(holder, Places(concurrency), parts)
         self.handlers_before: dict[int, Any] = {}
         self.listen()
+
+    def share(self, holder: Holder, places: Places, parts: dict[str, Any]) -> None:
+        """Run coroutines side by side: each has a time limit and can be cancelled, and the loop turns while we wait."""
+        self.worker = SharingWorker(holder, places=places, **parts)
+        self.deadline = Deadlines(holder.name, holder.lease, self.deadline.kill_grace, places.interrupt)
+        self.bell.select, places.on_end = places.select, self.bell.ring
+        cancels = Cancels(lambda: [holder.name], lambda: bool(self.executing))
+        self.maintenance.also(cancels.run, INTERVAL)
 
     def run(self) -> str:
         """Run tasks until there is a reason to leave; return it. Signal handlers are as before afterwards."""
@@ -115,7 +138,7 @@ class Foreground(Observer):
     def on_stop(self, number: int, frame: object) -> None:
         if not self.worker.asked_to_leave:
             self.worker.drain("stopped")
-            if self.is_executing:
+            if self.executing:
                 _write(b"bgtasks: finishing the running task; once more to interrupt it and give it back\n")
         else:
             self.worker.give_up()
@@ -125,7 +148,7 @@ class Foreground(Observer):
     # What the worker tells
 
     def turned(self, want: int) -> None:
-        self.maintenance.run_due()
+        self.look_after()
         if want:
             self.deadline.before_claim()
 
@@ -133,21 +156,33 @@ class Foreground(Observer):
         self.deadline.after_claim()
 
     def started(self, claim: Claim, sequence: int) -> None:
-        self.is_executing = True
+        self.executing += 1
         self.deadline.start(claim, sequence)
 
+    def progressed(self, claim: Claim, text: str) -> None:
+        self.scribe.note(claim, text)
+
     def finished(self, claim: Claim, outcome: Outcome) -> None:
-        self.deadline.finish()
-        self.is_executing = False
+        self.deadline.finish(claim)
+        self.scribe.rest()
+        self.executing -= 1
 
     def idle(self) -> None:
-        self.deadline.disarm()
+        self.deadline.rest()
+
+    def look_after(self) -> Report:
+        """Do what maintenance is due; a running task that is to be cancelled is told."""
+        report = self.maintenance.run_due()
+        is_cancelled = bool(report.cancel_requested) and self.deadline.cancel(report.cancel_requested)
+        if self.deadline.look() or is_cancelled:
+            self.bell.ring()
+        return report
 
     def wait(self, seconds: float) -> bool:
         """Do what maintenance is due, and otherwise sleep; come back early for a signal, or for new work: then true."""
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0:
-            if self.maintenance.run_due().has_made_ready:
+            if self.look_after().has_made_ready:
                 return True
             self.ears.open_if_due(is_database_up=not self.maintenance.failures)
             left = min(left, self.maintenance.seconds_until_next(), self.ears.seconds_until_next())

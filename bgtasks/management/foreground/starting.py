@@ -22,6 +22,7 @@ SHOWN_TASKS = 50
 def prepare() -> None:
     """Load the task modules; refuse to start with what could only fail later. A broken module raises its own error."""
     claims.be_patient()
+    claims.be_bounded()
     autodiscover()
     found = refusals()
     if found:
@@ -48,7 +49,7 @@ def _unapplied_migrations() -> list[str]:
 def announce(queues: tuple[str, ...] | None, duration: float | None) -> None:
     """Say who runs, what it found and what it waits for."""
     connection = connections[conf.current().database]
-    names = registry.names()
+    names = registry.all_names()
     more = f" and {len(names) - SHOWN_TASKS} more" if len(names) > SHOWN_TASKS else ""
     until = f"for {duration:g} s" if duration else "until Ctrl-C, which lets the running task finish"
     served, database = ", ".join(queues or ["all"]), f"{connection.display_name} {connection.settings_dict['NAME']}"

@@ -5,14 +5,18 @@ A verb is a module with SUMMARY, EXAMPLES, `add_arguments(parser)` and `run(give
 
 from __future__ import annotations
 
-from argparse import ArgumentTypeError, Namespace
-from collections.abc import Callable
+import json
+from argparse import ArgumentParser, ArgumentTypeError, Namespace, _SubParsersAction
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-VERBS = ("pause", "prune", "resume")
-"""Names of the modules, and of the verbs."""
+VERBS = (
+    *("export-legacy", "import-celery-beat", "import-django-q", "import-legacy"),
+    *("pause", "prune", "resume", "tasks"),
+)
+"""Names of the verbs, and of the modules but for the hyphen."""
 USAGE = 2
 
 
@@ -23,6 +27,15 @@ class Answer:
     text: str
     facts: dict[str, Any]
     exit_code: int = 0
+    lines: Iterable[dict[str, Any]] | None = None
+    """What `--json` prints instead: one object a line."""
+    talk: str = ""
+    """What people are told beside it, on stderr."""
+
+    def in_json(self) -> Iterator[str]:
+        """Yield the lines that `--json` prints."""
+        for each in [self.facts] if self.lines is None else self.lines:
+            yield json.dumps(each, ensure_ascii=False)
 
 
 class NotDone(Exception):
@@ -35,7 +48,13 @@ class NotDone(Exception):
 
 def module_of(verb: str) -> Any:
     """Return the module of a verb."""
-    return import_module(f"bgtasks.management.verbs.{verb}")
+    return import_module(f"bgtasks.management.verbs.{verb.replace('-', '_')}")
+
+
+def parsers_below(parser: ArgumentParser) -> dict[str, ArgumentParser]:
+    """Return the parsers of a verb's own verbs by name: what stands behind `tasks list` is parsed by that of `list`."""
+    made = [action for action in parser._actions if isinstance(action, _SubParsersAction)]
+    return {name: below for action in made for name, below in action.choices.items()}
 
 
 def answer(verb: str, given: Namespace) -> Answer:
@@ -64,3 +83,14 @@ def reading(read: Callable[[str], Any]) -> Callable[[str], Any]:
             raise ArgumentTypeError(str(error)) from None
 
     return read_argument
+
+
+def number_up_to(largest: int) -> Callable[[str], int]:
+    """Return a reader of numbers from 1 to this one."""
+
+    def read_number(text: str) -> int:
+        if not text.isdecimal() or not 1 <= int(text) <= largest:
+            raise ValueError(f"{text!r} is not a number from 1 to {largest:,}")
+        return int(text)
+
+    return read_number

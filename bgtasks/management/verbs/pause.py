@@ -7,8 +7,9 @@ import os
 from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING
 
-from bgtasks.management.verbs import USAGE, Answer, NotDone, reading
-from bgtasks.output import one_line, table
+from bgtasks.management.verbs import Answer, reading
+from bgtasks.management.verbs.named_queues import EVERY_QUEUE, add_queues, understood
+from bgtasks.output import one_line, table, terminal_width
 from bgtasks.units import parse_duration
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ EXAMPLES = """examples:
 Running tasks finish. `bgtasksd status` shows what is paused, `bgtasksd resume` ends it.
 
 exit codes: 0 paused, 1 there is no such queue, or no database; 2 usage"""
-EVERY_QUEUE = "*"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -38,27 +38,15 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--new", action="store_true", help="a queue may be one that has had no task yet")
 
 
-def add_queues(parser: ArgumentParser, verb: str) -> None:
-    """Add the names."""
-    explained = f"names, prefixes 'mail*', exclusions '!slow'; none: {verb} every queue there is now"
-    parser.add_argument("queues", nargs="*", metavar="QUEUE", help=explained)
-
-
 def run(given: Namespace) -> Answer:
     """Pause, and say for each queue who did it and until when. Raises NotDone."""
     from bgtasks import queues  # imports models
-    from bgtasks.exceptions import UnknownQueue
     from bgtasks.figures import pause_of
 
     asked = given.queues or [EVERY_QUEUE]
-    try:
+    with understood(fix="--new pauses a queue that has had no task yet"):
         rows = queues.pause(*asked, for_=given.for_, reason=given.reason, by=who(), new=given.new)
-    except UnknownQueue as error:
-        fix = None if error.near else "--new pauses a queue that has had no task yet"
-        raise NotDone(str(error), code="unknown_queue", fix=fix) from error
-    except ValueError as error:
-        raise NotDone(str(error), code="usage", exit_code=USAGE) from error
-    text = table([[row.name, _told(row)] for row in rows])
+    text = table([[row.name, _told(row)] for row in rows], width=terminal_width())
     if any("*" in pattern or "!" in pattern for pattern in asked):
         text += "\na queue that gets its first task later is not paused"
     facts = [{"name": row.name, "paused": True, "pause": pause_of(row)} for row in rows]

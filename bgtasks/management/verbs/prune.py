@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import signal
-import sys
-import threading
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from time import monotonic
-from typing import TYPE_CHECKING, TextIO
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from bgtasks.management.verbs import USAGE, Answer, NotDone, reading
+from bgtasks.management.verbs import Answer, reading
+from bgtasks.management.verbs.asking import COUNT_CAP, ask
+from bgtasks.management.verbs.batches import INTERRUPTED, Progress, add_batch
+from bgtasks.management.verbs.statuses import OVER, add_status
 from bgtasks.output import format_count
 from bgtasks.units import format_duration, parse_duration
 
@@ -27,27 +25,14 @@ EXAMPLES = """examples:
 Each batch is a transaction of its own. Ctrl-C ends it after the batch at hand; what was deleted stays deleted.
 
 exit codes: 0 done, 1 declined, or no database; 2 usage, or nobody to ask; 130 interrupted"""
-OUTCOMES = ("successful", "failed", "cancelled")
-LARGEST_BATCH = 10_000
-COUNT_CAP = 10_000
-INTERRUPTED = 130
-TELL_EVERY = 1.0
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add what the verb takes."""
     age = reading(parse_duration)
     parser.add_argument("--older-than", type=age, metavar="TIME", help='delete what ended before; else BGTASKS["KEEP"]')
-    parser.add_argument(
-        "--status",
-        type=reading(_outcomes),
-        action="extend",
-        metavar="STATUS",
-        help=f"only these: {', '.join(OUTCOMES)}",
-    )
-    parser.add_argument(
-        "--batch", type=reading(_batch), default=1000, metavar="N", help="tasks in one transaction (default: 1000)"
-    )
+    add_status(parser, OVER)
+    add_batch(parser, "tasks")
     parser.add_argument("--dry-run", action="store_true", help="count, delete nothing")
     parser.add_argument("--yes", action="store_true", help="do not ask before deleting what is --older-than")
 
@@ -63,7 +48,7 @@ def run(given: Namespace) -> Answer:
         return _counted(_matched(going))
     if given.older_than is not None and not given.yes:
         _ask(_matched(going), given.older_than)
-    is_interrupted = _delete(going, sys.stderr)
+    is_interrupted = _delete(going)
     pruned = {outcome.name.lower(): count for outcome, count in going.pruned.items()}
     text = f"pruned {_listed({name: f'{count:,}' for name, count in pruned.items()})}"
     if for_ever := [name for name, age in kept.items() if age is None]:
@@ -75,7 +60,7 @@ def run(given: Namespace) -> Answer:
 def _kept(given: Namespace) -> Mapping[str, float | None]:
     from bgtasks import conf  # imports Django
 
-    chosen = given.status or OUTCOMES
+    chosen = given.status or OVER
     if given.older_than is not None:
         return dict.fromkeys(chosen, given.older_than)
     return {outcome: conf.current().keep[outcome] for outcome in chosen}
@@ -96,62 +81,22 @@ def _ask(matched: dict[str, int], age: float) -> None:
     if not any(matched.values()):
         return
     what = _listed({name: format_count(count, COUNT_CAP) for name, count in matched.items()})
-    if not sys.stdin.isatty():
-        message = f"{what} would be deleted, and there is nobody to ask"
-        raise NotDone(message, code="not_confirmed", fix="--yes deletes, --dry-run counts", exit_code=USAGE)
-    sys.stderr.write(f"Delete the history of {what} that ended more than {format_duration(age)} ago? [y/N] ")
-    sys.stderr.flush()
-    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-        raise NotDone("nothing was deleted", code="declined")
+    since = format_duration(age)
+    ask(
+        f"{what} would be deleted",
+        f"Delete the history of {what} that ended more than {since} ago?",
+        "nothing was deleted",
+    )
 
 
-def _delete(going: Pruning, stream: TextIO) -> bool:
-    """Delete batch after batch, on a terminal telling every second how far it is. Return whether it was interrupted."""
-    is_told, told_at = False, monotonic()
-    with _interrupts() as noted:
-        while not noted and going.step():
-            if stream.isatty() and monotonic() - told_at >= TELL_EVERY:
-                is_told, told_at = True, monotonic()
-                stream.write(f"\r{sum(going.pruned.values()):,} pruned…")
-                stream.flush()
-    if is_told:
-        stream.write("\n")
-    return bool(noted)
-
-
-@contextmanager
-def _interrupts() -> Iterator[list[int]]:
-    """Note Ctrl-C: drivers make of an exception in the middle of a statement what they like. A second one raises."""
-    noted: list[int] = []
-
-    def note(number: int, frame: object) -> None:
-        noted.append(number)
-        signal.signal(signal.SIGINT, before)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield noted
-        return
-    before = signal.signal(signal.SIGINT, note)
-    try:
-        yield noted
-    finally:
-        signal.signal(signal.SIGINT, before)
+def _delete(going: Pruning) -> bool:
+    """Delete batch after batch. Return whether it was interrupted."""
+    with Progress("pruned") as progress:
+        while not progress.is_interrupted and going.step():
+            progress.tell(sum(going.pruned.values()))
+    return progress.is_interrupted
 
 
 def _listed(counts: Mapping[str, str]) -> str:
     """Return `3 successful, 1 failed`, or `nothing`."""
     return ", ".join(f"{count} {name}" for name, count in counts.items() if count != "0") or "nothing"
-
-
-def _outcomes(text: str) -> Iterable[str]:
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    for name in names:
-        if name not in OUTCOMES:
-            raise ValueError(f"{name!r} is not one of {', '.join(OUTCOMES)}")
-    return names
-
-
-def _batch(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= LARGEST_BATCH:
-        raise ValueError(f"{text!r} is not a number from 1 to {LARGEST_BATCH:,}")
-    return int(text)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
-from bgtasks.management.verbs import USAGE, Answer, NotDone
-from bgtasks.management.verbs.pause import EVERY_QUEUE, add_queues
+from bgtasks.management.verbs import Answer
+from bgtasks.management.verbs.named_queues import EVERY_QUEUE, add_queues, understood
 from bgtasks.output import one_line
 
 SUMMARY = "Let the tasks of paused queues start again, on every host."
@@ -24,16 +24,11 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(given: Namespace) -> Answer:
     """Resume, and say which queues were paused. Raises NotDone."""
     from bgtasks import queues  # imports models
-    from bgtasks.exceptions import UnknownQueue
 
     asked = given.queues or [EVERY_QUEUE]
-    try:
+    with understood():
         resumed = [row.name for row in queues.resume(*asked)]
         others = [row.name for row in queues.matching(*asked) if row.name not in resumed]
-    except UnknownQueue as error:
-        raise NotDone(str(error), code="unknown_queue") from error
-    except ValueError as error:
-        raise NotDone(str(error), code="usage", exit_code=USAGE) from error
     lines = [f"resumed: {_listed(resumed)}"] if resumed else []
     if others and (given.queues or not resumed):
         lines.append(f"not paused: {_listed(others)}")

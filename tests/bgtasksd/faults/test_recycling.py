@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from bgtasks.models import CompletedTask, Task, TaskAttempt
+from tests.daemon import SLOW_MACHINE
 from tests.lifecycle import tasks
 from tests.waiting import wait_until
 
@@ -115,9 +116,10 @@ def test_f32_f33_a_leak_recycles_its_worker_between_tasks_and_a_freed_spike_does
 def test_f36_workers_too_old_leave_after_their_task_one_after_the_other(make_daemon):
     daemon = make_daemon(workers=4)
     daemon.variables["BGTASKS_TEST_MIN_LIFETIME"] = "0.5"
-    daemon.start("--max-age", "1s")
+    daemon.start("--max-age", "1s", is_awaited=False)
+    wait_until(lambda: daemon.log_lines("ready, 4 workers up"), SLOW_MACHINE)  # all at once are up for a second only
     first = set(daemon.worker_pids())
-    tasks.nap(4.0)
+    tasks.nap(8.0)
     busy = daemon.busy_worker("nap")["pid"]
     fewest = 4
 
@@ -127,9 +129,9 @@ def test_f36_workers_too_old_leave_after_their_task_one_after_the_other(make_dae
         fewest = min(fewest, 4 - sum(state in ("spawning", "backoff") for state in states))
         return first - set(daemon.worker_pids()) == first - {busy} and not daemon.ledger("ended")
 
-    wait_until(all_replaced, within=20)
-    wait_until(lambda: daemon.ledger("ended"), within=20)
-    wait_until(lambda: busy not in daemon.worker_pids(), within=20)
+    wait_until(all_replaced, SLOW_MACHINE)
+    wait_until(lambda: daemon.ledger("ended"), SLOW_MACHINE)
+    wait_until(lambda: busy not in daemon.worker_pids(), SLOW_MACHINE)
     assert fewest >= 3
     assert CompletedTask.objects.get().attempts == 1
     assert daemon.status()["totals"]["recycled"]["age"] >= 4

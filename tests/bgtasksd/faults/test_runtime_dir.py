@@ -11,12 +11,11 @@ import pytest
 from bgtasks.models import CompletedTask
 from bgtasksd.directory import SOCKET_NAME
 from bgtasksd.lock import LOCK_NAME, PID_NAME, Lock, is_held, owner_pid
+from tests.daemon import SLOW_MACHINE
 from tests.lifecycle import tasks
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.processes
-
-SLOW_MACHINE = 20.0
 
 
 def is_whole(runtime: Path, pid: int) -> bool:

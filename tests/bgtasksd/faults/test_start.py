@@ -19,11 +19,6 @@ pytestmark = pytest.mark.processes
 POINTS = 10
 
 
-def change_settings(daemon, code: str) -> None:
-    settings = daemon.directory / "project_under_test.py"
-    settings.write_text(settings.read_text() + "\n" + code + "\n")
-
-
 def test_f59_sigterm_at_any_moment_of_the_start_ends_it_and_leaves_nothing_behind(make_daemon):
     daemon = make_daemon(workers=2)
     begun = time.monotonic()
@@ -41,8 +36,8 @@ def test_f59_sigterm_at_any_moment_of_the_start_ends_it_and_leaves_nothing_behin
 
 def test_f48_a_preload_that_starts_a_thread_falls_back_to_workers_that_import_by_themselves(make_daemon):
     daemon = make_daemon(workers=2)
-    change_settings(daemon, "import threading, time")
-    change_settings(daemon, "threading.Thread(target=time.sleep, args=(3600,), name='ticker', daemon=True).start()")
+    daemon.add_setting("import threading, time")
+    daemon.add_setting("threading.Thread(target=time.sleep, args=(3600,), name='ticker', daemon=True).start()")
     daemon.start()
     assert len(daemon.log_lines("thread ticker")) == 1
     assert not daemon.log_lines("fork.. may lead to deadlocks")
@@ -55,7 +50,7 @@ def test_f48_a_preload_that_starts_a_thread_falls_back_to_workers_that_import_by
 def test_an_application_that_cannot_be_imported_ends_the_start_with_70_and_the_traceback(make_daemon, preload):
     daemon = make_daemon(workers=2, PRELOAD=preload)
     (daemon.directory / "broken_tasks.py").write_text("import missing_module_of_mine\n")
-    change_settings(daemon, "BGTASKS['TASK_MODULES'] = ['broken_tasks']")
+    daemon.add_setting("BGTASKS['TASK_MODULES'] = ['broken_tasks']")
     daemon.start(is_awaited=False)
     assert daemon.wait_for_end() == 70
     assert daemon.log_lines("No module named 'missing_module_of_mine'")
@@ -70,18 +65,19 @@ def test_an_application_that_the_system_checks_refuse_is_not_started(make_daemon
         "@background(name='same')\ndef one(): pass\n"
         "@background(name='same')\ndef two(): pass\n"
     )
-    change_settings(daemon, "BGTASKS['TASK_MODULES'] = ['doubled']")
+    daemon.add_setting("BGTASKS['TASK_MODULES'] = ['doubled']")
     daemon.start(is_awaited=False)
     assert daemon.wait_for_end() == 78
     assert daemon.log_lines("bgtasks.E00.")
     assert not daemon.log_lines("Traceback")
 
 
-def test_f34_a_memory_limit_below_a_fresh_worker_is_refused_with_both_numbers(make_daemon):
+@pytest.mark.parametrize("option", ["--max-memory", "--max-memory-kill"])
+def test_f34_f35_a_memory_limit_below_a_fresh_worker_is_refused_with_both_numbers(make_daemon, option):
     daemon = make_daemon(workers=2)
-    daemon.start("--max-memory", "1M", is_awaited=False)
+    daemon.start(option, "1M", is_awaited=False)
     assert daemon.wait_for_end() == 78
-    assert daemon.log_lines(r"a fresh worker uses \d+ MB, more than --max-memory \(1 MB\) allows")
+    assert daemon.log_lines(rf"a fresh worker uses \d+ MB, more than {option} \(1 MB\) allows")
 
 
 def test_a_second_start_of_the_instance_is_refused_and_says_by_whom(make_daemon):
@@ -95,7 +91,7 @@ def test_a_second_start_of_the_instance_is_refused_and_says_by_whom(make_daemon)
 @pytest.mark.skipif(VENDOR != "sqlite", reason="an empty database is made of a file")
 def test_missing_tables_are_named_with_the_command_and_the_daemon_goes_on_when_they_are_there(make_daemon, tmp_path):
     daemon = make_daemon(workers=1)
-    change_settings(daemon, f"DATABASES['default']['NAME'] = {str(tmp_path / 'empty.sqlite3')!r}")
+    daemon.add_setting(f"DATABASES['default']['NAME'] = {str(tmp_path / 'empty.sqlite3')!r}")
     daemon.start(is_awaited=False)
     wait_until(lambda: daemon.log_lines("Run: python manage.py migrate"), within=20)
     wait_until(lambda: "migrations_missing" in {each["code"] for each in daemon.status()["problems"]}, within=20)

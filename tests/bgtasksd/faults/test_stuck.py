@@ -20,9 +20,8 @@ def test_f16_f41_a_loop_that_does_not_move_and_a_boot_that_hangs_are_ended_in_ti
     pause.touch()
     daemon.variables["BGTASKS_TEST_PAUSE"] = f"claimed:{pause}"
     daemon.start()
-    settings = daemon.directory / "project_under_test.py"
-    whole = settings.read_text()
-    settings.write_text(whole + "\nimport time\ntime.sleep(3600)\n")
+    whole = daemon.settings_file.read_text()
+    daemon.add_setting("import time\ntime.sleep(3600)")
     pid = daemon.worker_pids()[0]
     task = tasks.quick(1)  # its worker stops between the claim and the task
     wait_until(lambda: daemon.worker(1)["last_exit"] == "stuck", within=20)
@@ -30,7 +29,7 @@ def test_f16_f41_a_loop_that_does_not_move_and_a_boot_that_hangs_are_ended_in_ti
     wait_until(lambda: daemon.log_lines("did not boot in time"), within=20)
     wait_until(lambda: daemon.worker(1)["last_exit"] == "boot_failure", within=20)
     assert daemon.log_lines(r"project_under_test.py., line \d+ in <module>")  # where it hung
-    settings.write_text(whole)
+    daemon.settings_file.write_text(whole)
     pause.unlink()
     wait_until(lambda: CompletedTask.objects.filter(pk=task.pk).exists(), within=40)
     assert CompletedTask.objects.get().attempts == 1

@@ -1,0 +1,1 @@
+"""What runs in the maintenance process. Started by dotted name, so no arrow leads here."""

@@ -1,0 +1,187 @@
+"""What the maintenance process does: `bgtasks.maintenance` for this daemon's workers, reported to its supervisor."""
+
+from __future__ import annotations
+
+import select
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from django.db import connections
+
+from bgtasks import figures, waking
+from bgtasks.checks import mention_slow_sqlite
+from bgtasks.maintenance import Maintenance, Report
+from bgtasks.maintenance.burial import Burial
+from bgtasks.maintenance.cancels import INTERVAL, Cancels
+from bgtasks.maintenance.progress import INTERVAL as BETWEEN_NOTES
+from bgtasks.maintenance.progress import ProgressNotes
+from bgtasks.maintenance.relief import Relief
+from bgtasks.queue import claims
+from bgtasks.queue.types import Death, Ending
+from bgtasksd import journal
+from bgtasksd.children.channel import Channel, ChannelClosed, Message
+from bgtasksd.directory import WAKE_NAME
+from bgtasksd.options import Options
+from bgtasksd.scoreboard import Page, claims_on, progress_on
+from bgtasksd.slow_tasks import SlowTasks
+
+LONGEST_WAIT = 1.0
+READY, SCHEDULED = "ready", "scheduled"
+"""Kinds of notices, as `bgtasks.waking` has them."""
+DEAFNESS = 0.01
+"""Seconds."""
+MOST_NOTICES = 100
+OUR_TABLES = "bgtasks_"
+"""What the database's error names when our tables are not there."""
+BURIAL_PATIENCE = 5.0
+"""Seconds that another daemon of this host gets to account for its own dead; at our start we do not wait."""
+
+
+class Duties:
+    """One round after the other, until the supervisor says `exit` or is gone."""
+
+    def __init__(self, line: Channel, options: Options, pages: Iterable[Page]) -> None:
+        claims.be_patient()
+        claims.be_bounded(runs_tasks=False)
+        claims.ensure_wal()
+        mention_slow_sqlite()
+        self.line = line
+        self.pages = pages
+        self.runtime_dir = options.runtime_dir
+        self.workers: list[str] | None = None
+        """Who lives; None until the supervisor has said so."""
+        self.deaths: dict[str, int] = {}
+        self.listener = claims.listener()
+        self.hears_at = 0.0
+        self.worked_at = 0.0
+        waking.look_in(options.runtime_dir, but=Path(options.runtime_dir, WAKE_NAME))  # its owner hears our reports
+        self.maintenance = Maintenance(
+            lambda: self.workers or [],
+            lease=options.lease,
+            poll_interval=options.sleep,
+            burial=Burial(),
+            sample=figures.queue_figures,
+        )
+        self.look_after(SlowTasks(pages))
+
+    def look_after(self, slow_tasks: SlowTasks) -> None:
+        """Have tasks that take long keep nobody waiting, end when somebody wants it, and show how far they are."""
+        self.maintenance.also(Relief(lambda: slow_tasks.found(self.workers or [])).run, interval=0.0)
+        self.maintenance.also(Cancels(lambda: self.workers or [], lambda: slow_tasks.are_there).run, INTERVAL)
+        self.maintenance.also(ProgressNotes(lambda: progress_on(self.pages)).run, BETWEEN_NOTES)
+
+    def run(self) -> int:
+        """Introduce yourself, then listen and work in turns."""
+        self.line.send("booted", **_database())
+        while True:
+            self.wait()
+            try:
+                if not self.listen():
+                    return 0
+            except ChannelClosed:
+                return 0
+            self.hear_other_hosts()
+            is_due = not self.maintenance.seconds_until_next() or time.monotonic() - self.worked_at >= LONGEST_WAIT
+            if self.workers is not None and is_due:
+                self.work()
+
+    def wait(self) -> None:
+        """Sleep until something is due or somebody says something."""
+        sources, seconds, now = [self.line.fileno()], LONGEST_WAIT, time.monotonic()
+        if self.workers is not None:
+            seconds = min(seconds, self.maintenance.seconds_until_next())
+        if self.listener is not None and self.workers is not None and not self.maintenance.failures:
+            self.listener.open_if_due()
+            if now < self.hears_at:
+                seconds = min(seconds, self.hears_at - now)
+            elif (descriptor := self.listener.fileno()) is not None:
+                sources.append(descriptor)
+        select.select(sources, [], [], max(0.0, seconds))
+
+    def hear_other_hosts(self) -> None:
+        """Pass on what the database tells; after that be deaf for a moment, and take what comes meanwhile together."""
+        if self.listener is None or time.monotonic() < self.hears_at:
+            return
+        notices = self.listener.heard()
+        if not notices:
+            return
+        self.hears_at = time.monotonic() + DEAFNESS
+        for notice in notices:
+            if notice.kind == SCHEDULED:
+                self.maintenance.expect(notice.seconds)
+            elif notice.kind == waking.AWAITED:
+                waking.note_elsewhere(self.runtime_dir, notice.seconds)
+            elif notice.kind == waking.OVER:
+                waking.tell(notice.ids)
+        ready = {notice.queue: notice.mark for notice in notices if notice.kind == READY}
+        if ready:
+            self.line.send("notified", notices=[[mark, queue] for queue, mark in ready.items()][:MOST_NOTICES])
+
+    def listen(self) -> bool:
+        """Act on every message that has come; False for `exit`."""
+        while (received := self.line.receive()) is not None:
+            message, _descriptors = received
+            if message["kind"] == "workers":
+                self.workers = message["names"]
+            elif message["kind"] == "scheduled":
+                self.maintenance.expect(message["seconds"])
+            elif message["kind"] == "death":
+                self.deaths[message["worker"]] = message["id"]
+                self.maintenance.report_death(_death(message))
+            elif message["kind"] == "exit":
+                return False
+            else:
+                journal.obeys(message)
+        return True
+
+    def work(self) -> None:
+        """Do one round and report it. What a worker holds before and after it, but not by the table, it has lost."""
+        self.worked_at = time.monotonic()
+        before = claims_on(self.pages)
+        report = self.maintenance.run_due()
+        after = claims_on(self.pages)
+        lost = (before & after) - report.renewal.held if report.renewal else set()
+        self.line.send(
+            "turn",
+            database_up=report.is_database_up,
+            error=report.error[:500],
+            is_migrated=OUR_TABLES not in report.error,
+            renewed=report.renewal is not None,
+            lost=[_claim(*each) for each in lost],
+            cancel=[_claim(task_id, token) for task_id, token, _worker in report.cancel_requested],
+            accounted=[self.deaths.pop(name) for name in report.accounted if name in self.deaths],
+            made_ready=report.made_ready,
+            found_ready=report.found_ready,
+            queues=report.queues,
+            **_taken(report),
+        )
+        self.maintenance.burial.patience = BURIAL_PATIENCE
+
+
+def _database() -> dict[str, Any]:
+    return {"alias": claims.alias(), "vendor": connections[claims.alias()].vendor}
+
+
+def _death(message: Message) -> Death:
+    return Death(
+        worker=message["worker"],
+        ending=Ending(message["ending"]),
+        reason=message["reason"],
+        running=tuple((task_id, token) for task_id, token in message["running"]),
+        finished=tuple((task_id, token, duration) for task_id, token, duration in message["finished"]),
+    )
+
+
+def _claim(task_id: int, token: int) -> dict[str, int]:
+    return {"task_id": task_id, "token": token}
+
+
+def _taken(report: Report) -> dict[str, Any]:
+    """Return how many tasks were released from our dead workers, and how many taken from others."""
+    counts = {"released": 0, "reclaimed": 0}
+    for each in report.releases:
+        tasks = [*each.finished, *each.retried, *each.failed, *each.cancelled, *each.given_back]
+        counts["released" if each.worker in report.accounted else "reclaimed"] += len(tasks)
+    return counts

@@ -1,0 +1,1 @@
+"""Looking at a running daemon: events, stacks, log, metrics, `top`. No database matters here: they run once."""

@@ -1,0 +1,51 @@
+"""What a reload makes of changed numbers of workers and queues, and that it leaves what an operator has scaled."""
+
+from __future__ import annotations
+
+import pytest
+
+from bgtasksd.options import Binding, Options, options_from
+from bgtasksd.supervisor.making import make_situation
+from bgtasksd.supervisor.shaping import reshape
+
+
+@pytest.fixture
+def options(tmp_path):
+    def make(**given) -> Options:
+        given.setdefault("workers", sum(binding.workers for binding in given.get("bindings", ())) or 2)
+        return Options(settings="s", root="/", runtime_dir=str(tmp_path), **given)
+
+    return make
+
+
+def bound(**workers: int) -> tuple[Binding, ...]:
+    return tuple(Binding((queue,), count) for queue, count in workers.items())
+
+
+def shape(situation) -> dict:
+    return {group.name: group.wanted for group in situation.slots.groups}
+
+
+@pytest.mark.parametrize(
+    ("before", "scaled", "after", "expected"),
+    [
+        ({"workers": 2}, None, {"workers": 5}, {"*": 5}),
+        ({"workers": 2}, 3, {"workers": 5}, {"*": 3}),
+        ({"workers": 2}, 3, {"workers": 2}, {"*": 3}),
+        ({"workers": 2, "queues": ("mail",)}, None, {"workers": 3, "queues": ("sms",)}, {"sms": 3}),
+        ({"workers": 2}, None, {"bindings": bound(mail=1, sms=2)}, {"mail": 1, "sms": 2}),
+        ({"bindings": bound(mail=1, sms=2)}, None, {"bindings": bound(sms=3)}, {"mail": 0, "sms": 3}),
+    ],
+)
+def test_changed_options_are_in_force_unless_somebody_has_scaled(options, before, scaled, after, expected):
+    situation = make_situation(options(**before))
+    if scaled is not None:
+        situation.slots.groups[0].wanted = scaled
+    reshape(situation, situation.options, options(**after))
+    assert shape(situation) == expected
+    assert {slot.queues for slot in situation.slots} <= {group.queues for group in situation.slots.groups}
+
+
+def test_options_are_the_same_after_json(options):
+    given = options(bindings=bound(mail=1, sms=2), queues=("mail:1", "sms:2"))
+    assert options_from({**given.as_json(), "of_a_later_version": 1}) == given
