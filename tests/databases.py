@@ -4,14 +4,19 @@
 
 What was left out is named, with the reason; with CI=true leaving something out is a failure. Most of a test's time is
 waiting, so they run in lanes beside one another, in parts of about equal length; the first lane is shown as it runs.
+
+Beside two other lanes a deadline may pass on a busy machine: a few failures are run a second time, with nothing beside
+them. What passes then is reported as flaky, by name; what fails again, or more than a few, is a failure.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -26,8 +31,10 @@ VENDORS = ("sqlite", "postgres", "mariadb")
 PROCESSES = ("lifecycle", "faults", "waking", "example", "soak")
 CORE = ("bgtasks", "contract", "heritage", "conformance", "tasks_backend")
 """Folders below tests/ whose outcome may depend on the database, in two parts. Everything else runs once."""
-NOTHING_COLLECTED = 5
-"""Pytest's exit code for a part in which nothing was chosen."""
+TESTS_FAILED, NOTHING_COLLECTED = 1, 5
+"""Pytest's exit codes for a part with failures, and for one in which nothing was chosen."""
+WORTH_A_SECOND_RUN = 5
+"""More failures than these, in all parts together, are no accident of a busy machine."""
 
 CLOSING = re.compile(r"^(?:=+ )?(?P<counts>(?:\d+ [a-z]+(?:, )?)+) in [\d.]+s.*$", re.MULTILINE)
 
@@ -44,6 +51,19 @@ class Part:
     """What is still to be shown."""
     closing: str = "no tests ran"
     counts: dict[str, int] = field(default_factory=dict)
+    flaky: list[str] = field(default_factory=list)
+    """The tests that failed beside others and passed alone."""
+
+    @property
+    def cache(self) -> Path:
+        """Return where pytest notes what failed in this part."""
+        return ROOT / ".pytest_cache" / f"{self.vendor}-{self.name.replace(' ', '-')}"
+
+    def failed(self) -> list[str]:
+        """Return the tests that failed when the part ran last."""
+        with contextlib.suppress(FileNotFoundError):
+            return sorted(json.loads((self.cache / "v/cache/lastfailed").read_text()))
+        return []
 
 
 def main() -> int:
@@ -54,7 +74,10 @@ def main() -> int:
     left_out = {vendor: reason for vendor in vendors if (reason := why_unreachable(vendor))}
     running = [vendor for vendor in vendors if vendor not in left_out]
     parts = [part for at, vendor in enumerate(running) for part in parts_of(vendor, given, everything=at == 0)]
+    for part in parts:
+        shutil.rmtree(part.cache, ignore_errors=True)
     run_in_lanes(parts, given, options.lanes)
+    run_again([part for part in parts if part.exit_code == TESTS_FAILED], given)
     return report(vendors, left_out, parts, time.monotonic() - started)
 
 
@@ -96,6 +119,20 @@ def run_in_lanes(parts: list[Part], given: list[str], lanes: int) -> None:
     show(done)
 
 
+def run_again(parts: list[Part], given: list[str]) -> None:
+    """Run the few tests that failed once more, one part after the other, and note as flaky what passes now."""
+    failed = [part.failed() for part in parts]
+    if not all(failed) or sum(map(len, failed)) > WORTH_A_SECOND_RUN:
+        return
+    for part, before in zip(parts, failed, strict=True):
+        second = Part(part.vendor, part.name, part.paths)
+        run(second, ["--last-failed", *given], is_shown=True)
+        still = second.failed()
+        part.exit_code = second.exit_code
+        part.flaky = [test for test in before if test not in still]
+        part.counts |= {"failed": len(still), "errors": 0, "error": 0, "flaky": len(part.flaky)}
+
+
 def parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
     """Return the options, and what follows `--`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -110,7 +147,7 @@ def run(part: Part, given: list[str], *, is_shown: bool) -> Part:
     if is_shown:
         print(heading(part), flush=True)
     # -X dev shows what Python would otherwise keep to itself, without reaching the processes that tests start
-    command = [sys.executable, "-X", "dev", "-m", "pytest", *part.paths, *given]
+    command = [sys.executable, "-X", "dev", "-m", "pytest", "-o", f"cache_dir={part.cache}", *part.paths, *given]
     if sys.stdout.isatty():
         command.append("--color=yes")
     apart = f"{os.environ.get('BGTASKS_TEST_SUFFIX', 'main')}_{part.name.split()[-1]}"
@@ -198,18 +235,20 @@ def report(vendors: Sequence[str], left_out: dict[str, str], parts: list[Part], 
     total: Counter[str] = Counter()
     for part in parts:
         print(f"{part.vendor:<9} {part.name:<14} {part.closing}")
+        for test in part.flaky:
+            print(f"{part.vendor:<9} FLAKY: {test} failed beside other tests and passed alone")
         total.update(part.counts)
     incomplete = bool(left_out) and (os.environ.get("CI") == "true" or len(left_out) == len(vendors))
     if incomplete:
         print(f"failed: nothing may be left out here, and {', '.join(left_out)} was")
-    counts = ", ".join(f"{number} {word}" for word, number in sorted(total.items(), key=_failures_first))
+    counts = ", ".join(f"{number} {word}" for word, number in sorted(total.items(), key=_failures_first) if number)
     print(f"======== {counts or 'no tests ran'} in {seconds:.2f}s ========", flush=True)
     worst = max((part.exit_code for part in parts), default=0)
     return 1 if incomplete else worst or (0 if total else NOTHING_COLLECTED)
 
 
 def _failures_first(counted: tuple[str, int]) -> int:
-    order = ("failed", "error", "errors", "passed", "skipped")
+    order = ("failed", "error", "errors", "flaky", "passed", "skipped")
     return order.index(counted[0]) if counted[0] in order else len(order)
 
 
