@@ -38,6 +38,22 @@ OUR_TABLES = "bgtasks_"
 BURIAL_PATIENCE = 5.0
 """Seconds that another daemon of this host gets to account for its own dead; at our start we do not wait."""
 
+NOTHING_FOUND: dict[str, Any] = {
+    "database_up": True,
+    "error": "",
+    "is_migrated": True,
+    "renewed": False,
+    "lost": [],
+    "cancel": [],
+    "accounted": [],
+    "made_ready": 0,
+    "found_ready": False,
+    "queues": None,
+    "released": 0,
+    "reclaimed": 0,
+}
+"""What a round tells when there is nothing to act on."""
+
 
 class Duties:
     """One round after the other, until the supervisor says `exit` or is gone."""
@@ -56,6 +72,8 @@ class Duties:
         self.listener = claims.listener()
         self.hears_at = 0.0
         self.worked_at = 0.0
+        self.told: dict[str, Any] = {}
+        self.told_at = float("-inf")
         waking.look_in(options.runtime_dir, but=Path(options.runtime_dir, WAKE_NAME))  # its owner hears our reports
         self.maintenance = Maintenance(
             lambda: self.workers or [],
@@ -143,21 +161,29 @@ class Duties:
         report = self.maintenance.run_due()
         after = claims_on(self.pages)
         lost = (before & after) - report.renewal.held if report.renewal else set()
-        self.line.send(
-            "turn",
-            database_up=report.is_database_up,
-            error=report.error[:500],
-            is_migrated=OUR_TABLES not in report.error,
-            renewed=report.renewal is not None,
-            lost=[_claim(*each) for each in lost],
-            cancel=[_claim(task_id, token) for task_id, token, _worker in report.cancel_requested],
-            accounted=[self.deaths.pop(name) for name in report.accounted if name in self.deaths],
-            made_ready=report.made_ready,
-            found_ready=report.found_ready,
-            queues=report.queues,
-            **_taken(report),
+        self.tell(
+            {
+                "database_up": report.is_database_up,
+                "error": report.error[:500],
+                "is_migrated": OUR_TABLES not in report.error,
+                "renewed": report.renewal is not None,
+                "lost": [_claim(*each) for each in lost],
+                "cancel": [_claim(task_id, token) for task_id, token, _worker in report.cancel_requested],
+                "accounted": [self.deaths.pop(name) for name in report.accounted if name in self.deaths],
+                "made_ready": report.made_ready,
+                "found_ready": report.found_ready,
+                "queues": report.queues,
+                **_taken(report),
+            }
         )
         self.maintenance.burial.patience = BURIAL_PATIENCE
+
+    def tell(self, found: dict[str, Any]) -> None:
+        """Tell the supervisor what a round has found; of rounds that find nothing one a second is enough."""
+        now = time.monotonic()
+        if found != NOTHING_FOUND or self.told != NOTHING_FOUND or now - self.told_at >= LONGEST_WAIT:
+            self.told, self.told_at = found, now
+            self.line.send("turn", **found)
 
 
 def _database() -> dict[str, Any]:

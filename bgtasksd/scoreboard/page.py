@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from bgtasksd.scoreboard.layout import (
     ALIVE_WORD,
+    AWAITED_WORD,
     BLOCK_BYTES,
     BLOCK_ORDER_WORD,
     BLOCK_WORDS,
@@ -129,6 +130,10 @@ class Page:
         """Tell whether the worker is to start no task."""
         return bool(self._words[HOLD_WORD])
 
+    def await_rest(self) -> None:
+        """Have the worker say once that it has nothing to do, as soon as that is so."""
+        self._words[AWAITED_WORD] = 1
+
     @property
     def has_heard_hold(self) -> bool:
         """Tell whether the worker has come to rest under the hold in force: it starts nothing before `let_go`."""
@@ -141,6 +146,13 @@ class Page:
         is_new = self.is_held and not self.has_heard_hold
         self._words[HEARD_WORD] = self._words[HOLD_WORD]
         return is_new
+
+    def is_rest_awaited(self) -> bool:
+        """Return whether the supervisor is to be told, this once, that the worker has nothing to do."""
+        is_awaited = bool(self._words[AWAITED_WORD])
+        if is_awaited:
+            self._words[AWAITED_WORD] = 0
+        return is_awaited
 
     def write(self, record: Record, block: int = 0) -> None:
         """Write a record into the copy that is not valid, then make it the valid one by one store."""

@@ -1,4 +1,4 @@
-"""What workers say on their line: hello, booted, more, limit, bye, error."""
+"""What workers say on their line: hello, booted, more, free, limit, bye, error."""
 
 from __future__ import annotations
 
@@ -46,6 +46,8 @@ def _spoke_of_the_queue(situation: Situation, child: Child, message: Message) ->
     """Act on a message after which nothing is new here; tell whether it is one."""
     if message["kind"] == "more":
         waking.wake(situation, [""], but=child)
+    elif message["kind"] == "free":
+        situation.on_free()
     elif message["kind"] == "executions":
         situation.executions.merge(message)
     else:

@@ -11,7 +11,7 @@ from bgtasksd.supervisor.loop import NOTHING_NEW
 from bgtasksd.supervisor.situation import Situation
 from bgtasksd.supervisor.states import ENDING
 
-INTERVAL = 5.0
+INTERVAL, INTERVAL_WITHOUT_LIMIT = 5.0, 10.0
 FIRST_LOOK = 1.0
 
 
@@ -22,6 +22,11 @@ class Memory:
         self.situation = situation
         self.looked_at: dict[Child, float] = {}
         self.looks_at = 0.0
+
+    @property
+    def interval(self) -> float:
+        """Seconds between two looks at a worker: a look is the dearest thing that the supervisor does."""
+        return INTERVAL_WITHOUT_LIMIT if self.situation.options.max_memory_kill is None else INTERVAL
 
     def next_at(self) -> float | None:
         """Return when the next look is due."""
@@ -53,4 +58,4 @@ class Memory:
 
     def _due(self, child: Child) -> float:
         looked_at = self.looked_at.get(child)
-        return child.spawned_at + FIRST_LOOK if looked_at is None else looked_at + INTERVAL
+        return child.spawned_at + FIRST_LOOK if looked_at is None else looked_at + self.interval

@@ -18,7 +18,7 @@ from bgtasksd.supervisor.deaths import Deaths
 from bgtasksd.supervisor.errand import Errand
 from bgtasksd.supervisor.events import Events
 from bgtasksd.supervisor.link import Link
-from bgtasksd.supervisor.loop import Loop
+from bgtasksd.supervisor.loop import Loop, nothing
 from bgtasksd.supervisor.pacing import SpawnBudget
 from bgtasksd.supervisor.slots import Slots
 from bgtasksd.supervisor.totals import Totals
@@ -73,6 +73,8 @@ class Situation:
     """Of the application's code: a reload makes the next one."""
     serves: Callable[[tuple[str, ...] | None, str], bool] = everything
     """Tells whether these names and patterns mean a queue: the rule is not known here."""
+    on_free: Callable[[], object] = nothing
+    """Called when a worker has nothing to do, and was to say so."""
     is_reloading: bool = False
     reload_failure: str = ""
     """Why the last reload failed; the generation before it goes on."""

@@ -16,8 +16,12 @@ from bgtasksd.supervisor.wake_socket import WakeSocket
 
 SHORTEST_DEAFNESS, LONGEST_DEAFNESS = 0.002, 0.02
 """Seconds after a notice in which no other is heard: what comes meanwhile is taken together."""
+FULL_DEAFNESS = 0.1
+"""The same when every worker is busy, and will look by itself; the first that has nothing to do ends it."""
 CLOSE = 0.01
 """Seconds between two notices that are the beginning of many; to rest after one alone would cost a turn more."""
+FILLING = 4
+"""Datagrams that may wait while all are busy: half of what the kernel keeps."""
 PATIENCE = 0.1
 """Seconds in which a woken worker begins to look; another one is woken later."""
 REMEMBERED = 256
@@ -89,21 +93,37 @@ class Waking:
         if not count:
             self._rest_no_more()
             return NOTHING_NEW
-        if self.hears_at is not None or now - self.heard_at < CLOSE:
-            self._rest(now)
-        self.heard_at = now
         self.marks.extend(call.mark for call in calls)
         wake(self.situation, {call.queue for call in calls if call.queue is not None})
+        if self._are_all_busy():
+            fills_in = (self.deafness or FULL_DEAFNESS) * FILLING / count
+            self._rest(now, max(LONGEST_DEAFNESS, min(FULL_DEAFNESS, fills_in)))
+        elif self.hears_at is not None or now - self.heard_at < CLOSE:
+            self._rest(now, min(LONGEST_DEAFNESS, max(SHORTEST_DEAFNESS, 2 * self.deafness)))
+        self.heard_at = now
         due = [call.seconds for call in calls if call.seconds is not None]
         if due or count >= OVERFLOWING:
             self.situation.maintenance.send("scheduled", seconds=0.0 if count >= OVERFLOWING else min(due))
         return NOTHING_NEW
 
-    def _rest(self, now: float) -> None:
+    def hear_at_last(self) -> object:
+        """Read the socket now, if it rests: there is somebody who can be woken."""
+        return NOTHING_NEW if self.hears_at is None else self.hear()
+
+    def _are_all_busy(self) -> bool:
+        """Tell whether nobody can be woken; then the first that has nothing to do says so."""
+        children = self.situation.slots.children()
+        if not children or not all(map(_is_taken, children)):
+            return False
+        for child in children:
+            child.page.await_rest()
+        return all(map(_is_taken, children))  # once more: one may have come to rest before it was asked for its word
+
+    def _rest(self, now: float, seconds: float) -> None:
         if self.hears_at is None:
             self.situation.loop.forget(self.socket.socket)
-        self.deafness = min(LONGEST_DEAFNESS, max(SHORTEST_DEAFNESS, 2 * self.deafness))
-        self.hears_at = now + self.deafness
+        self.deafness = seconds
+        self.hears_at = now + seconds
 
     def _rest_no_more(self) -> None:
         self.deafness = 0.0
@@ -136,9 +156,9 @@ def _wake_one(children: list[Child], situation: Situation) -> None:
     now = situation.clock.now()
     willing: list[tuple[tuple[bool, bool], Child, int]] = []
     for child in children:
+        if _is_taken(child):
+            continue
         state, counter = child.page.glance()
-        if child.page.is_held or (state == WorkState.BUSY and not child.has_room_beside):
-            continue  # it looks when a task is over, or when it may
         is_silent = child.woken == counter
         if is_silent and now - child.woken_at < PATIENCE:
             return
@@ -147,3 +167,9 @@ def _wake_one(children: list[Child], situation: Situation) -> None:
         if child.channel.send("wake"):
             child.woken, child.woken_at = counter, now
             return
+
+
+def _is_taken(child: Child) -> bool:
+    """Tell whether a worker looks by itself before it rests: when its task is over, or when it may."""
+    state, _ = child.page.glance()
+    return child.state in WORKING and (child.page.is_held or (state == WorkState.BUSY and not child.has_room_beside))

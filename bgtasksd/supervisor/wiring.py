@@ -17,6 +17,7 @@ def introduce(supervisor: Supervisor) -> None:
     interval = getattr(supervisor.notifier, "watchdog_interval", None)
     loop.longest_wait = min(loop.longest_wait, interval or 1.0)
     situation.deaths.on_report = lambda death: situation.maintenance.send("death", **death)
+    situation.on_free = supervisor.waking.hear_at_last
     supervisor.generations.introduce(supervisor.options)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import time
 from types import SimpleNamespace
@@ -9,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from bgtasksd.children import channel
+from bgtasksd.children.channel import close_all
 from bgtasksd.options import Binding, Options
 from bgtasksd.scoreboard import Record, WorkState
 from bgtasksd.supervisor import waking
@@ -16,6 +18,7 @@ from bgtasksd.supervisor.child import Child
 from bgtasksd.supervisor.making import make_situation
 from bgtasksd.supervisor.states import State
 from bgtasksd.supervisor.wake_socket import WakeSocket, read
+from bgtasksd.zygote.line import Line
 
 
 class Workers:
@@ -205,6 +208,70 @@ def test_notices_far_apart_cost_one_turn_each_and_close_ones_are_followed_by_a_r
         assert duty.next_at() is not None
         duty.hear()
         assert duty.next_at() is None
+    duty.close()
+
+
+def test_where_all_are_busy_the_socket_rests_until_one_of_them_is_free(make, tmp_path):
+    workers = make()
+    duty = waking.Waking(workers.situation, WakeSocket(str(tmp_path)))
+    duty.open()
+    pages = [slot.child.page for slot in workers.situation.slots]
+    for slot in (1, 2, 3):
+        workers.be(slot, WorkState.BUSY, 2)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+        sender.sendto(b"mark-1 ready default", str(tmp_path / "wake.sock"))
+        duty.hear()
+        assert duty.next_at() == pytest.approx(workers.situation.clock.now() + waking.FULL_DEAFNESS, abs=0.05)
+        assert workers.woken() == []
+        sender.sendto(b"mark-2 ready default", str(tmp_path / "wake.sock"))
+    assert [page.is_rest_awaited() for page in pages] == [True, True, True]
+    assert [page.is_rest_awaited() for page in pages] == [False, False, False], "it is said once"
+    workers.be(2, WorkState.IDLE, 3)
+    duty.hear_at_last()
+    assert workers.woken() == [2]
+    duty.close()
+
+
+def test_a_worker_says_once_that_it_is_free_if_that_is_awaited(make):
+    workers = make(workers=1)
+    child = workers.situation.slots.all[0].child
+    line = Line(workers.ends[0], child.page)
+    line.listen()
+    child.page.await_rest()
+    line.wait(0.0)
+    line.wait(0.0)
+    signal.set_wakeup_fd(-1)
+    close_all(line.descriptors()[1:])
+    received, _descriptors = child.channel.receive()
+    assert received == {"kind": "free"}
+    assert child.channel.receive() is None
+
+
+def test_nobody_is_deaf_to_what_a_worker_that_is_no_worker_yet_may_do(make, tmp_path):
+    workers = make(workers=1)
+    duty = waking.Waking(workers.situation, WakeSocket(str(tmp_path)))
+    duty.open()
+    workers.situation.slots.all[0].child.state = State.BOOTING
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+        sender.sendto(b"mark-1 ready default", str(tmp_path / "wake.sock"))
+    duty.hear()
+    assert duty.next_at() is None
+    duty.close()
+
+
+def test_while_all_are_busy_no_more_than_half_of_what_the_kernel_keeps_may_gather(make, tmp_path):
+    workers = make(workers=1)
+    duty = waking.Waking(workers.situation, WakeSocket(str(tmp_path)))
+    duty.open()
+    workers.be(1, WorkState.BUSY, 2)
+    rests = []
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+        for count in (1, 8, 8, 8):
+            for _ in range(count):
+                sender.sendto(b"mark ready default", str(tmp_path / "wake.sock"))
+            duty.hear()
+            rests.append(duty.deafness)
+    assert rests == pytest.approx([0.1, 0.05, 0.025, waking.LONGEST_DEAFNESS])
     duty.close()
 
 
