@@ -34,7 +34,7 @@ bench: $(VENV)/.test driver ## what is promised of speed against what this machi
 	@$(BIN)/python -m benchmarks $(or $(ARGS),targets --quick$(if $(filter-out all,$(DB)), --database $(DB)))
 
 clean: ## remove the virtual environment and everything else that was made here
-	rm -rf .venv .venv-* *.egg-info build dist examples/shop/var .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-* build dist examples/shop/var .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 
 lint: $(VENV)/.check
 	$(BIN)/ruff check .

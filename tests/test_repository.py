@@ -72,6 +72,11 @@ def test_the_top_level_holds_what_the_design_names_and_nothing_else() -> None:
     assert {name.partition("/")[0] for name in committed()} <= TOP_LEVEL
 
 
+def test_no_file_is_a_link() -> None:
+    """Archives, copies and some checkouts make plain files of them, and what they led to is missed much later."""
+    assert not [name for name in committed() if (ROOT / name).is_symlink()]
+
+
 def test_every_file_is_named_after_a_subject() -> None:
     nameless = [path for path in SOURCES if path.stem.strip("_") in NAMES_WITHOUT_A_SUBJECT]
     assert not nameless

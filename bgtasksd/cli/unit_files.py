@@ -13,7 +13,12 @@ from pathlib import Path
 from bgtasksd.cli.places import DEFAULT_INSTANCE
 from bgtasksd.project import VARIABLE, Project
 
-SHIPPED = Path(__file__).parent.parent / "units"
+_PACKAGE = Path(__file__).parent.parent
+SHIPPED = next(
+    (place for place in (_PACKAGE.parent / "systemd", _PACKAGE / "units") if (place / "bgtasksd.service").exists()),
+    _PACKAGE / "units",
+)
+"""In a source tree they lie beside the package, in a wheel within it."""
 PARTS = {
     "healthcheck": "a timer that runs `bgtasksd check` each minute",
     "hardened": "a tighter sandbox, which some tasks notice",

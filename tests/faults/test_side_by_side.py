@@ -158,6 +158,7 @@ def test_a_reload_brings_another_number_of_places_and_an_upgrade_keeps_what_runs
     assert daemon.worker(1)["running"] == 20
     let_go(daemon)
     wait_until(lambda: not Task.objects.exists(), SLOW_MACHINE)
+    daemon.assert_converged()
 
 
 def test_workers_with_several_places_run_everything_once(start):
