@@ -23,16 +23,12 @@ from bgtasks.queue.types import Death, Ending
 from bgtasksd import journal
 from bgtasksd.children.channel import Channel, ChannelClosed, Message
 from bgtasksd.directory import WAKE_NAME
+from bgtasksd.maintenance.other_hosts import OtherHosts
 from bgtasksd.options import Options
 from bgtasksd.scoreboard import Page, claims_on, progress_on
 from bgtasksd.slow_tasks import SlowTasks
 
 LONGEST_WAIT = 1.0
-READY, SCHEDULED = "ready", "scheduled"
-"""Kinds of notices, as `bgtasks.waking` has them."""
-DEAFNESS = 0.01
-"""Seconds."""
-MOST_NOTICES = 100
 OUR_TABLES = "bgtasks_"
 """What the database's error names when our tables are not there."""
 BURIAL_PATIENCE = 5.0
@@ -69,8 +65,6 @@ class Duties:
         self.workers: list[str] | None = None
         """Who lives; None until the supervisor has said so."""
         self.deaths: dict[str, int] = {}
-        self.listener = claims.listener()
-        self.hears_at = 0.0
         self.worked_at = 0.0
         self.told: dict[str, Any] = {}
         self.told_at = float("-inf")
@@ -82,6 +76,7 @@ class Duties:
             burial=Burial(),
             sample=figures.queue_figures,
         )
+        self.other_hosts = OtherHosts(pages, options.runtime_dir, self.maintenance.expect)
         self.look_after(SlowTasks(pages))
 
     def look_after(self, slow_tasks: SlowTasks) -> None:
@@ -100,42 +95,20 @@ class Duties:
                     return 0
             except ChannelClosed:
                 return 0
-            self.hear_other_hosts()
+            self.other_hosts.hear()
+            if notices := self.other_hosts.to_pass_on():
+                self.line.send("notified", notices=notices)
             is_due = not self.maintenance.seconds_until_next() or time.monotonic() - self.worked_at >= LONGEST_WAIT
             if self.workers is not None and is_due:
                 self.work()
 
     def wait(self) -> None:
         """Sleep until something is due or somebody says something."""
-        sources, seconds, now = [self.line.fileno()], LONGEST_WAIT, time.monotonic()
-        if self.workers is not None:
+        seconds, is_briefed = LONGEST_WAIT, self.workers is not None
+        if is_briefed:
             seconds = min(seconds, self.maintenance.seconds_until_next())
-        if self.listener is not None and self.workers is not None and not self.maintenance.failures:
-            self.listener.open_if_due()
-            if now < self.hears_at:
-                seconds = min(seconds, self.hears_at - now)
-            elif (descriptor := self.listener.fileno()) is not None:
-                sources.append(descriptor)
-        select.select(sources, [], [], max(0.0, seconds))
-
-    def hear_other_hosts(self) -> None:
-        """Pass on what the database tells; after that be deaf for a moment, and take what comes meanwhile together."""
-        if self.listener is None or time.monotonic() < self.hears_at:
-            return
-        notices = self.listener.heard()
-        if not notices:
-            return
-        self.hears_at = time.monotonic() + DEAFNESS
-        for notice in notices:
-            if notice.kind == SCHEDULED:
-                self.maintenance.expect(notice.seconds)
-            elif notice.kind == waking.AWAITED:
-                waking.note_elsewhere(self.runtime_dir, notice.seconds)
-            elif notice.kind == waking.OVER:
-                waking.tell(notice.ids)
-        ready = {notice.queue: notice.mark for notice in notices if notice.kind == READY}
-        if ready:
-            self.line.send("notified", notices=[[mark, queue] for queue, mark in ready.items()][:MOST_NOTICES])
+        sources, at_most = self.other_hosts.sources(may_listen=is_briefed and not self.maintenance.failures)
+        select.select([self.line.fileno(), *sources], [], [], max(0.0, min(seconds, at_most)))
 
     def listen(self) -> bool:
         """Act on every message that has come; False for `exit`."""
@@ -148,6 +121,8 @@ class Duties:
             elif message["kind"] == "death":
                 self.deaths[message["worker"]] = message["id"]
                 self.maintenance.report_death(_death(message))
+            elif message["kind"] == "free":
+                self.other_hosts.somebody_is_free()
             elif message["kind"] == "exit":
                 return False
             else:

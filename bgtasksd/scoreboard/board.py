@@ -7,7 +7,7 @@ import os
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 
-from bgtasksd.scoreboard.layout import PAGE_BYTES
+from bgtasksd.scoreboard.layout import PAGE_BYTES, WorkState
 from bgtasksd.scoreboard.page import Page
 from bgtasksd.scoreboard.places import Places
 
@@ -89,6 +89,12 @@ def open_pages(descriptor: int, first: int = 0) -> list[Page]:
         memory.madvise(mmap.MADV_DONTFORK)
     view = memoryview(memory)
     return [Page(view[offset : offset + PAGE_BYTES]) for offset in range(0, size, PAGE_BYTES)]
+
+
+def are_all_busy(pages: Iterable[Page]) -> bool:
+    """Tell whether every living worker runs a task; not of workers that run several, which may have room for more."""
+    alive = [page for page in pages if page.is_alive]
+    return bool(alive) and all(not page.is_of_places and page.glance()[0] == WorkState.BUSY for page in alive)
 
 
 def claims_on(pages: Iterable[Page]) -> set[tuple[int, int]]:

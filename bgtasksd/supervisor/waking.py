@@ -108,6 +108,7 @@ class Waking:
 
     def hear_at_last(self) -> object:
         """Read the socket now, if it rests: there is somebody who can be woken."""
+        self.situation.maintenance.send("free")
         return NOTHING_NEW if self.hears_at is None else self.hear()
 
     def _are_all_busy(self) -> bool:

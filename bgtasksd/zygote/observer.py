@@ -13,7 +13,7 @@ from bgtasks.worker import Observer
 from bgtasksd.scoreboard import Finished, Record, Told, WorkState
 from bgtasksd.zygote.line import Line
 
-SHORTEST_SILENCE, LONGEST_SILENCE = 0.01, 3.0
+SHORTEST_SILENCE, LONGEST_SILENCE = 0.01, 5.0
 """Seconds between two words that there is more to do: all are busy then, and need not hear it."""
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from bgtasksd.executions import Executions
 
-INTERVAL = 3.0
+INTERVAL = 5.0
 """Seconds between two messages, at least: hundreds of tasks may end in one of them."""
 
 

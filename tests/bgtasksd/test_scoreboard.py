@@ -10,7 +10,18 @@ import time
 import pytest
 
 from bgtasksd.children.fork import fork
-from bgtasksd.scoreboard import Board, Finished, Page, Pages, Reason, Record, WorkState, claims_on, open_pages
+from bgtasksd.scoreboard import (
+    Board,
+    Finished,
+    Page,
+    Pages,
+    Reason,
+    Record,
+    WorkState,
+    are_all_busy,
+    claims_on,
+    open_pages,
+)
 
 
 @pytest.fixture
@@ -45,6 +56,20 @@ def test_what_living_workers_hold_is_seen_from_another_mapping(board):
     assert claims_on(pages) == {(7, 8)}
     board.page(1).bury()
     assert claims_on(pages) == set()
+
+
+def test_all_are_busy_if_every_living_worker_is_and_there_is_one(board):
+    pages = open_pages(board.descriptor)
+    assert not are_all_busy(pages)
+    for index, state in ((0, WorkState.BUSY), (1, WorkState.FINISHING)):
+        board.page(index).assign(index, 1, index)
+        board.page(index).write(Record(state))
+    assert not are_all_busy(pages)
+    board.page(1).write(Record(WorkState.BUSY))
+    assert are_all_busy(pages)
+    board.page(1).write(Record(WorkState.IDLE))
+    board.page(1).bury()
+    assert are_all_busy(pages)
 
 
 def test_a_board_that_grows_keeps_its_pages_and_is_seen_whole_by_who_looked_before(board):
