@@ -94,12 +94,13 @@ class Waking:
             self._rest_no_more()
             return NOTHING_NEW
         self.marks.extend(call.mark for call in calls)
-        wake(self.situation, {call.queue for call in calls if call.queue is not None})
         if self._are_all_busy():
             fills_in = (self.deafness or FULL_DEAFNESS) * FILLING / count
             self._rest(now, max(LONGEST_DEAFNESS, min(FULL_DEAFNESS, fills_in)))
-        elif self.hears_at is not None or now - self.heard_at < CLOSE:
-            self._rest(now, min(LONGEST_DEAFNESS, max(SHORTEST_DEAFNESS, 2 * self.deafness)))
+        else:
+            wake(self.situation, {call.queue for call in calls if call.queue is not None})
+            if self.hears_at is not None or now - self.heard_at < CLOSE:
+                self._rest(now, min(LONGEST_DEAFNESS, max(SHORTEST_DEAFNESS, 2 * self.deafness)))
         self.heard_at = now
         due = [call.seconds for call in calls if call.seconds is not None]
         if due or count >= OVERFLOWING:
@@ -136,7 +137,9 @@ class Waking:
         """Act on what the database has told, as (mark, queue), but for what came by the socket before."""
         if self.socket.socket is not None:
             self.hear()
-        wake(self.situation, {queue for mark, queue in notices if mark not in self.marks})
+        unheard = {queue for mark, queue in notices if mark not in self.marks}
+        if unheard:
+            wake(self.situation, unheard)
 
 
 def wake(situation: Situation, queues: Iterable[str], but: Child | None = None) -> None:

@@ -23,7 +23,7 @@ OURS = ("DJANGO_", "BGTASKS", "PYTHON", "RUNTIME_DIRECTORY", "NOTIFY_SOCKET")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with a wheel of this checkout."""
     folder, source = tmp_path_factory.mktemp("wheel"), tmp_path_factory.mktemp("source")
-    for name in ("bgtasks", "bgtasksd"):
+    for name in ("bgtasks", "bgtasksd", "systemd"):
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source / name)
