@@ -22,7 +22,7 @@ ORDER_WORD = 4
 HOLD_WORD = 5
 AWAITED_WORD = 6
 """The supervisor's words: is the worker alive; the order, `sequence << 8 | reason`; not 0: start no further task; not
-0: say so when there is nothing to do, which takes the word back."""
+0: all are busy, say so when there is nothing to do."""
 
 RECORD = struct.Struct("<B7xQQqQddQQQQB64s")
 GLANCE = struct.Struct("<B7xQ")

@@ -131,8 +131,17 @@ class Page:
         return bool(self._words[HOLD_WORD])
 
     def await_rest(self) -> None:
-        """Have the worker say once that it has nothing to do, as soon as that is so."""
+        """Tell the worker that all are busy: it says so when it has nothing to do, and need not tell of more work."""
         self._words[AWAITED_WORD] = 1
+
+    def await_nothing(self) -> None:
+        """Take that back."""
+        self._words[AWAITED_WORD] = 0
+
+    @property
+    def is_rest_awaited(self) -> bool:
+        """Tell whether all workers are busy, as far as the supervisor knows."""
+        return bool(self._words[AWAITED_WORD])
 
     @property
     def has_heard_hold(self) -> bool:
@@ -146,13 +155,6 @@ class Page:
         is_new = self.is_held and not self.has_heard_hold
         self._words[HEARD_WORD] = self._words[HOLD_WORD]
         return is_new
-
-    def is_rest_awaited(self) -> bool:
-        """Return whether the supervisor is to be told, this once, that the worker has nothing to do."""
-        is_awaited = bool(self._words[AWAITED_WORD])
-        if is_awaited:
-            self._words[AWAITED_WORD] = 0
-        return is_awaited
 
     def write(self, record: Record, block: int = 0) -> None:
         """Write a record into the copy that is not valid, then make it the valid one by one store."""

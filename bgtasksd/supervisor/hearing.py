@@ -12,7 +12,7 @@ from bgtasksd.children.exits import Exit
 from bgtasksd.children.fork import why
 from bgtasksd.children.process import Process, start_ticks, unshared_bytes
 from bgtasksd.exit_codes import EXIT_CONFIGURATION, EXIT_SOFTWARE
-from bgtasksd.supervisor import ending, exits, retirement, waking
+from bgtasksd.supervisor import ending, exits, retirement
 from bgtasksd.supervisor.child import Child
 from bgtasksd.supervisor.loop import NOTHING_NEW, Rank
 from bgtasksd.supervisor.situation import Situation
@@ -45,7 +45,7 @@ def hear_worker(situation: Situation, child: Child) -> object:
 def _spoke_of_the_queue(situation: Situation, child: Child, message: Message) -> bool:
     """Act on a message after which nothing is new here; tell whether it is one."""
     if message["kind"] == "more":
-        waking.wake(situation, [""], but=child)
+        situation.on_more(child)
     elif message["kind"] == "free":
         situation.on_free()
     elif message["kind"] == "executions":
@@ -103,6 +103,7 @@ def _booted(situation: Situation, child: Child, message: Message) -> None:
         child.enter(State.IDLE, now)
     if not situation.was_ready and not situation.error_text:
         _refuse_a_limit_below_a_fresh_worker(situation, child)
+    situation.on_free()  # it knows of no wait for its rest
     retirement.has_booted(situation, child)
 
 

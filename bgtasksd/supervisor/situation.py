@@ -75,6 +75,8 @@ class Situation:
     """Tells whether these names and patterns mean a queue: the rule is not known here."""
     on_free: Callable[[], object] = nothing
     """Called when a worker has nothing to do, and was to say so."""
+    on_more: Callable[[Child], object] = nothing
+    """Called when a worker has found more work than it takes."""
     is_reloading: bool = False
     reload_failure: str = ""
     """Why the last reload failed; the generation before it goes on."""

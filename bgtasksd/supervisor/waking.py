@@ -109,17 +109,25 @@ class Waking:
 
     def hear_at_last(self) -> object:
         """Read the socket now, if it rests: there is somebody who can be woken."""
+        for child in self.situation.slots.children():
+            child.page.await_nothing()
         self.situation.maintenance.send("free")
         return NOTHING_NEW if self.hears_at is None else self.hear()
 
-    def _are_all_busy(self) -> bool:
+    def hear_of_more(self, child: Child) -> None:
+        """Wake another one than this worker, which has found more than it takes."""
+        if not self._are_all_busy(but=child):
+            wake(self.situation, [""], but=child)
+
+    def _are_all_busy(self, but: Child | None = None) -> bool:
         """Tell whether nobody can be woken; then the first that has nothing to do says so."""
         children = self.situation.slots.children()
-        if not children or not all(map(_is_taken, children)):
+        others = [child for child in children if child is not but]
+        if not children or not all(map(_is_taken, others)):
             return False
         for child in children:
             child.page.await_rest()
-        return all(map(_is_taken, children))  # once more: one may have come to rest before it was asked for its word
+        return all(map(_is_taken, others))  # once more: one may have come to rest before it was asked for its word
 
     def _rest(self, now: float, seconds: float) -> None:
         if self.hears_at is None:

@@ -17,7 +17,7 @@ def introduce(supervisor: Supervisor) -> None:
     interval = getattr(supervisor.notifier, "watchdog_interval", None)
     loop.longest_wait = min(loop.longest_wait, interval or 1.0)
     situation.deaths.on_report = lambda death: situation.maintenance.send("death", **death)
-    situation.on_free = supervisor.waking.hear_at_last
+    situation.on_free, situation.on_more = supervisor.waking.hear_at_last, supervisor.waking.hear_of_more
     supervisor.generations.introduce(supervisor.options)
 
 

@@ -61,7 +61,8 @@ class Line:
         self.rests += 1
         if self.page.hear_hold():  # no task is started here, and none before the next look at the page
             self.send("resting")
-        if self.page.is_rest_awaited():
+        if self.page.is_rest_awaited:
+            self.page.await_nothing()
             self.send("free")
         seconds = 0.0 if self.is_woken else seconds
         sources = [self._wakeup[0], self.channel.fileno()] if self.is_open else [self._wakeup[0]]

@@ -13,8 +13,10 @@ from bgtasks.worker import Observer
 from bgtasksd.scoreboard import Finished, Record, Told, WorkState
 from bgtasksd.zygote.line import Line
 
-SHORTEST_SILENCE, LONGEST_SILENCE = 0.01, 5.0
-"""Seconds between two words that there is more to do: all are busy then, and need not hear it."""
+SHORTEST_SILENCE, LONGEST_SILENCE = 0.01, 0.3
+"""Seconds between two words that there is more to do: all are busy before long, and need not hear it."""
+SILENCE_AMONG_BUSY = 5.0
+"""The same when all are known to be busy."""
 
 
 ENDED = {
@@ -40,8 +42,8 @@ class SlotObserver(Observer):
         """Done, failed, retried, cancelled."""
         self.record = Record(WorkState.IDLE)
         self.rests = -1
-        self.tells_at = 0.0
-        self.silence = SHORTEST_SILENCE
+        self.told_at = float("-inf")
+        self.silence = 0.0
         self.in_ring: set[int] = set()
         """Ids of the tasks that stand in the page's ring."""
 
@@ -85,10 +87,10 @@ class SlotObserver(Observer):
         """Have the next idle worker woken; once when work begins, and the longer it goes on the more seldom."""
         now = time.monotonic()
         if self.line.rests != self.rests:
-            self.rests, self.tells_at, self.silence = self.line.rests, now, SHORTEST_SILENCE
-        if now >= self.tells_at:
-            self.tells_at = now + self.silence
-            self.silence = min(LONGEST_SILENCE, 2 * self.silence)
+            self.rests, self.silence = self.line.rests, 0.0
+        if now - self.told_at >= (SILENCE_AMONG_BUSY if self.page.is_rest_awaited else self.silence):
+            self.told_at = now
+            self.silence = min(LONGEST_SILENCE, max(SHORTEST_SILENCE, 2 * self.silence))
             self.line.send("more")
 
     def idle(self) -> None:

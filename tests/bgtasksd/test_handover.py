@@ -45,7 +45,7 @@ MADE_ANEW = {
     Child: {"tasks"},
     Slot: {"is_rolling"},
     Situation: {
-        *("beside", "errands", "oom", "serves", "on_free", "is_reloading", "is_upgrading", "is_stopping"),
+        *("beside", "errands", "oom", "serves", "on_free", "on_more", "is_reloading", "is_upgrading", "is_stopping"),
         *("error_text", "error_code"),
     },
 }

@@ -19,6 +19,7 @@ from bgtasksd.supervisor.making import make_situation
 from bgtasksd.supervisor.states import State
 from bgtasksd.supervisor.wake_socket import WakeSocket, read
 from bgtasksd.zygote.line import Line
+from bgtasksd.zygote.observer import LONGEST_SILENCE, SlotObserver
 
 
 class Workers:
@@ -224,11 +225,11 @@ def test_where_all_are_busy_the_socket_rests_until_one_of_them_is_free(make, tmp
         assert duty.next_at() == pytest.approx(workers.situation.clock.now() + waking.FULL_DEAFNESS, abs=0.05)
         assert workers.woken() == []
         sender.sendto(b"mark-2 ready default", str(tmp_path / "wake.sock"))
-    assert [page.is_rest_awaited() for page in pages] == [True, True, True]
-    assert [page.is_rest_awaited() for page in pages] == [False, False, False], "it is said once"
+    assert [page.is_rest_awaited for page in pages] == [True, True, True]
     workers.be(2, WorkState.IDLE, 3)
     duty.hear_at_last()
     assert workers.woken() == [2]
+    assert [page.is_rest_awaited for page in pages] == [False, False, False]
     duty.close()
 
 
@@ -245,6 +246,28 @@ def test_a_worker_says_once_that_it_is_free_if_that_is_awaited(make):
     received, _descriptors = child.channel.receive()
     assert received == {"kind": "free"}
     assert child.channel.receive() is None
+
+
+def test_a_worker_that_finds_more_tells_of_it_seldom_while_all_are_busy(make):
+    workers = make()
+    duty = waking.Waking(workers.situation, WakeSocket("nowhere"))
+    child = workers.situation.slots.all[0].child
+    observer = SlotObserver(Line(workers.ends[0], child.page), None)
+    for slot in (2, 3):
+        workers.be(slot, WorkState.BUSY, 2)
+    observer.more_ready()
+    assert child.channel.receive()[0] == {"kind": "more"}
+    duty.hear_of_more(child)
+    assert workers.woken() == []
+    observer.told_at -= LONGEST_SILENCE
+    observer.more_ready()
+    assert child.channel.receive() is None
+    workers.be(3, WorkState.IDLE, 3)
+    duty.hear_at_last()
+    observer.more_ready()
+    assert child.channel.receive()[0] == {"kind": "more"}
+    duty.hear_of_more(child)
+    assert workers.woken() == [3]
 
 
 def test_nobody_is_deaf_to_what_a_worker_that_is_no_worker_yet_may_do(make, tmp_path):
