@@ -42,6 +42,7 @@ class SlotObserver(Observer):
         """Done, failed, retried, cancelled."""
         self.record = Record(WorkState.IDLE)
         self.rests = -1
+        self.has_more = False
         self.told_at = float("-inf")
         self.silence = 0.0
         self.in_ring: set[int] = set()
@@ -56,6 +57,7 @@ class SlotObserver(Observer):
             (sequence, claim.task_id, claim.token, now, now + limit if limit else 0.0),
             claim.task_name,
         )
+        self._tell_of_more()
 
     def finished(self, claim: Claim, outcome: Outcome) -> None:
         """The body is over: no time limit any more, and the counts move.
@@ -84,8 +86,14 @@ class SlotObserver(Observer):
             self._hold_nothing()
 
     def more_ready(self) -> None:
-        """Have the next idle worker woken; once when work begins, and the longer it goes on the more seldom."""
-        now = time.monotonic()
+        """Have the next idle worker woken, but not before this one is seen to be busy: it might be woken itself."""
+        self.has_more = True
+
+    def _tell_of_more(self) -> None:
+        """Say that there is more to do; once when work begins, and the longer it goes on the more seldom."""
+        if not self.has_more:
+            return
+        self.has_more, now = False, time.monotonic()
         if self.line.rests != self.rests:
             self.rests, self.silence = self.line.rests, 0.0
         if now - self.told_at >= (SILENCE_AMONG_BUSY if self.page.is_rest_awaited else self.silence):

@@ -38,6 +38,7 @@ class PlacesObserver(SlotObserver):
         )
         self._hold(claim.task_id, self.free.pop(), record)
         self._tell(sequence)
+        self._tell_of_more()
 
     def finished(self, claim: Claim, outcome: Outcome) -> None:
         self._count(outcome.result)

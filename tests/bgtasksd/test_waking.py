@@ -20,6 +20,7 @@ from bgtasksd.supervisor.states import State
 from bgtasksd.supervisor.wake_socket import WakeSocket, read
 from bgtasksd.zygote.line import Line
 from bgtasksd.zygote.observer import LONGEST_SILENCE, SlotObserver
+from tests.bgtasks.claims_for_tests import claim_for
 
 
 class Workers:
@@ -248,24 +249,28 @@ def test_a_worker_says_once_that_it_is_free_if_that_is_awaited(make):
     assert child.channel.receive() is None
 
 
-def test_a_worker_that_finds_more_tells_of_it_seldom_while_all_are_busy(make):
+def test_a_worker_that_finds_more_says_so_when_it_is_busy_itself_and_seldom_while_all_are(make):
     workers = make()
     duty = waking.Waking(workers.situation, WakeSocket("nowhere"))
     child = workers.situation.slots.all[0].child
     observer = SlotObserver(Line(workers.ends[0], child.page), None)
     for slot in (2, 3):
         workers.be(slot, WorkState.BUSY, 2)
-    observer.more_ready()
-    assert child.channel.receive()[0] == {"kind": "more"}
+
+    def claims_and_starts() -> object:
+        observer.more_ready()
+        assert child.channel.receive() is None, "it might be woken itself"
+        observer.started(claim_for("tests.any"), 1)
+        return child.channel.receive()
+
+    assert claims_and_starts() == ({"kind": "more"}, [])
     duty.hear_of_more(child)
     assert workers.woken() == []
     observer.told_at -= LONGEST_SILENCE
-    observer.more_ready()
-    assert child.channel.receive() is None
+    assert claims_and_starts() is None
     workers.be(3, WorkState.IDLE, 3)
     duty.hear_at_last()
-    observer.more_ready()
-    assert child.channel.receive()[0] == {"kind": "more"}
+    assert claims_and_starts() == ({"kind": "more"}, [])
     duty.hear_of_more(child)
     assert workers.woken() == [3]
 
