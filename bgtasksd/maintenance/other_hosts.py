@@ -9,8 +9,6 @@ from bgtasks import waking
 from bgtasks.queue import claims
 from bgtasksd.scoreboard import Page, are_all_busy
 
-READY, SCHEDULED = "ready", "scheduled"
-"""Kinds of notices, as `bgtasks.waking` has them."""
 DEAFNESS = 0.01
 """Seconds."""
 MOST_NOTICES, BETWEEN_NOTICES = 100, 0.1
@@ -51,13 +49,13 @@ class OtherHosts:
             return
         self.hears_at = time.monotonic() + DEAFNESS
         for notice in notices:
-            if notice.kind == SCHEDULED:
+            if notice.kind == waking.SCHEDULED:
                 self.expect(notice.seconds)
             elif notice.kind == waking.AWAITED:
                 waking.note_elsewhere(self.runtime_dir, notice.seconds)
             elif notice.kind == waking.OVER:
                 waking.tell(notice.ids)
-        self.ready |= {notice.queue: notice.mark for notice in notices if notice.kind == READY}
+        self.ready |= {notice.queue: notice.mark for notice in notices if notice.kind == waking.READY}
 
     def to_pass_on(self) -> list[list[str]]:
         """Return marks and queues of new work; seldom while all workers are busy: then they look by themselves."""

@@ -123,11 +123,11 @@ class Waking:
         """Tell whether nobody can be woken; then the first that has nothing to do says so."""
         children = self.situation.slots.children()
         others = [child for child in children if child is not but]
-        if not children or not all(map(_is_taken, others)):
+        if not children or not all(map(_is_busy, others)):
             return False
         for child in children:
             child.page.await_rest()
-        return all(map(_is_taken, others))  # once more: one may have come to rest before it was asked for its word
+        return all(map(_is_busy, others))  # once more: one may have come to rest before it was asked for its word
 
     def _rest(self, now: float, seconds: float) -> None:
         if self.hears_at is None:
@@ -168,9 +168,9 @@ def _wake_one(children: list[Child], situation: Situation) -> None:
     now = situation.clock.now()
     willing: list[tuple[tuple[bool, bool], Child, int]] = []
     for child in children:
-        if _is_taken(child):
-            continue
         state, counter = child.page.glance()
+        if _is_taken(child, state):
+            continue
         is_silent = child.woken == counter
         if is_silent and now - child.woken_at < PATIENCE:
             return
@@ -181,7 +181,11 @@ def _wake_one(children: list[Child], situation: Situation) -> None:
             return
 
 
-def _is_taken(child: Child) -> bool:
-    """Tell whether a worker looks by itself before it rests: when its task is over, or when it may."""
-    state, _ = child.page.glance()
-    return child.state in WORKING and (child.page.is_held or (state == WorkState.BUSY and not child.has_room_beside))
+def _is_busy(child: Child) -> bool:
+    """Tell whether a wake is of no use to this worker; one that has not booted, or leaves, counts as idle."""
+    return child.state in WORKING and _is_taken(child, child.page.glance()[0])
+
+
+def _is_taken(child: Child, state: int) -> bool:
+    """Tell whether a worker in this state looks by itself before it rests: when its task is over, or when it may."""
+    return child.page.is_held or (state == WorkState.BUSY and not child.has_room_beside)
