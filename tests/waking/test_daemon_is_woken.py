@@ -33,10 +33,11 @@ def wait_for(daemon, event: str, count: int) -> list[dict]:
 
 
 def listening() -> int:
-    """Return how many connections listen on this database."""
+    """Return how many connections listen on this database; one that still begins to would miss what is told now."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'"
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND query LIKE 'LISTEN%' AND state = 'idle'"
         )
         return cursor.fetchone()[0]
 
