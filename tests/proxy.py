@@ -19,6 +19,8 @@ class Proxy:
             self.port = probe.getsockname()[1]
         self.frozen: list[socket.socket] = []
         self.is_over = self.is_silent = False
+        self.last_words: bytes | None = None
+        """What is still forwarded before a silence that begins with it."""
         self.lock = threading.Lock()
         self.thread = threading.Thread(target=self.forward, daemon=True)
         self.thread.start()
@@ -85,6 +87,8 @@ class Proxy:
                 data = b""
             if data:
                 self.pairs[source].sendall(data)
+                if self.last_words is not None and self.last_words in data:
+                    self.is_silent, self.last_words = True, None
             else:
                 other = self.pairs.pop(source)
                 self.pairs.pop(other, None)

@@ -55,19 +55,25 @@ class Listener:
         self.retry_at = 0.0
         self.is_given_up = False
         self._connection: Any = None
+        self._texts: list[str] = []
+        """What the driver has read; also while it waited for an answer to something else, as to LISTEN."""
 
     def fileno(self) -> int | None:
         """Return the descriptor to wait for; None while there is no connection."""
         return None if self._connection is None else self._connection.connection.fileno()
 
-    def open_if_due(self) -> None:
-        """Connect if there is no connection and it is time to try."""
+    def open_if_due(self) -> bool:
+        """Connect if there is no connection and it is time to try; true if from now on it hears what is told.
+
+        What was told before, nobody has heard: its owner looks once.
+        """
         if self._connection is not None or self.is_given_up or time.monotonic() < self.retry_at:
-            return
+            return False
         try:
             self._open()
         except Exception as error:  # noqa: BLE001 - whatever it is, polling goes on
             self._note_failure(error)
+        return self._connection is not None
 
     def seconds_until_next(self) -> float:
         """Return how long there is no need to try to connect."""
@@ -76,14 +82,14 @@ class Listener:
         return max(0.0, self.retry_at - time.monotonic())
 
     def heard(self) -> list[Notice]:
-        """Return what other processes have told since the last time; a connection that broke tells nothing."""
+        """Return what other processes have told since the last time, as far as the connection got."""
         if self._connection is None:
             return []
         try:
-            texts = _received(self._connection.connection.pgconn)
+            self._receive(self._connection.connection.pgconn)
         except Exception as error:  # noqa: BLE001 - whatever it is, polling goes on
             self._note_failure(error)
-            return []
+        texts, self._texts = self._texts, []
         notices = [waking.parse(text) for text in texts]
         return [each for each in notices if each is not None and not (each.mark.startswith(sender.prefix or " "))]
 
@@ -98,23 +104,34 @@ class Listener:
         overrides = given if isinstance(given, Mapping) else {}
         made = _connection_like(connections[self.alias], overrides)
         try:
-            with made.cursor() as cursor:
-                cursor.execute("SELECT pg_backend_pid()")
-                is_direct = cursor.fetchone()[0] == made.connection.info.backend_pid
-                if is_direct or overrides:
-                    cursor.execute(f"LISTEN {CHANNEL}")
+            self.is_given_up = not self._begin(made, is_direct=bool(overrides))
         except BaseException:
             made.close()
             raise
-        if not is_direct and not overrides:
+        if self.is_given_up:
             made.close()
-            self.is_given_up = True
             hint = "polling instead; BGTASKS['LISTEN'] can name a direct way, as in {'PORT': 5432}"
             logger.info("database=%s a pooler stands before it, through which nobody can listen: %s", self.alias, hint)
             return
         if self.failures:
             logger.info("database=%s listening again", self.alias)
         self._connection, self.failures = made, 0
+
+    def _begin(self, made: Any, *, is_direct: bool) -> bool:
+        """Connect and LISTEN; false if that would be a pooler's connection, and nobody said that it is none."""
+        with made.cursor() as cursor:
+            made.connection.add_notify_handler(lambda told: self._texts.append(told.payload))
+            cursor.execute("SELECT pg_backend_pid()")
+            if not is_direct and cursor.fetchone()[0] != made.connection.info.backend_pid:
+                return False
+            cursor.execute(f"LISTEN {CHANNEL}")
+        return True
+
+    def _receive(self, driver: Any) -> None:
+        """Take in what has come, without waiting. Raises the driver's error for a broken connection."""
+        driver.consume_input()
+        while (notification := driver.notifies()) is not None:
+            self._texts.append(notification.extra.decode(errors="replace"))
 
     def _note_failure(self, error: Exception) -> None:
         self.close_silently()
@@ -141,12 +158,3 @@ def _connection_like(connection: Any, overrides: Mapping[str, Any]) -> Any:
     options = {name: value for name, value in given["OPTIONS"].items() if name != "pool"}
     settings = {**given, "OPTIONS": {**PATIENCE, **options}, "CONN_MAX_AGE": None}
     return load_backend(settings["ENGINE"]).DatabaseWrapper(settings, connection.alias)
-
-
-def _received(driver: Any) -> list[str]:
-    """Return the payloads that have come, without waiting. Raises the driver's error for a broken connection."""
-    driver.consume_input()
-    texts = []
-    while (notification := driver.notifies()) is not None:
-        texts.append(notification.extra.decode(errors="replace"))
-    return texts

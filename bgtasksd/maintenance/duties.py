@@ -105,9 +105,9 @@ class Duties:
     def wait(self) -> None:
         """Sleep until something is due or somebody says something."""
         seconds, is_briefed = LONGEST_WAIT, self.workers is not None
+        sources, at_most = self.other_hosts.sources(may_listen=is_briefed and not self.maintenance.failures)
         if is_briefed:
             seconds = min(seconds, self.maintenance.seconds_until_next())
-        sources, at_most = self.other_hosts.sources(may_listen=is_briefed and not self.maintenance.failures)
         select.select([self.line.fileno(), *sources], [], [], max(0.0, min(seconds, at_most)))
 
     def listen(self) -> bool:

@@ -33,7 +33,8 @@ class OtherHosts:
         """Return what to wait for, and how long at most."""
         now, sources, seconds = time.monotonic(), list[int](), float("inf")
         if self.listener is not None and may_listen:
-            self.listener.open_if_due()
+            if self.listener.open_if_due():
+                self.expect(0.0)  # what was told until now was told to nobody
             if now < self.hears_at:
                 seconds = self.hears_at - now
             elif (descriptor := self.listener.fileno()) is not None:

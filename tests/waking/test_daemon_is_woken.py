@@ -17,12 +17,14 @@ from django.db import connection, transaction
 from bgtasks.models import CompletedTask
 from bgtasks.queue import claims
 from bgtasksd.directory import WAKE_NAME
+from tests.hosts import proxy
 from tests.lifecycle import tasks
 from tests.pooler import needs_pooler
 from tests.settings import VENDOR
 from tests.waiting import wait_until
 from tests.waking.conftest import SELDOM, SLOW_MACHINE
 
+__all__ = ["proxy"]
 pytestmark = pytest.mark.processes
 only_with_notifications = pytest.mark.skipif(VENDOR != "postgres", reason="only PostgreSQL tells other hosts")
 
@@ -155,6 +157,18 @@ def test_listening_goes_on_after_its_connection_was_cut(start_idle):
         [(cut, _)] = cursor.fetchall()
     wait_until(lambda: listening() == 1 and not is_there(cut), SLOW_MACHINE, "another one")
     tasks.quick.enqueue(1)
+    wait_for(daemon, "ran", 1)
+
+
+@only_with_notifications
+def test_what_was_enqueued_while_nothing_could_be_heard_is_looked_for(start_idle, proxy):
+    given = {"HOST": "127.0.0.1", "PORT": proxy.port}
+    daemon = start_idle(workers=1, is_found=False, LISTEN=given)
+    wait_until(lambda: listening() == 1, SLOW_MACHINE, "one connection that listens")
+    proxy.cut()
+    wait_until(lambda: listening() == 0, SLOW_MACHINE, "nobody who listens")
+    tasks.quick.enqueue(1)
+    proxy.open()
     wait_for(daemon, "ran", 1)
 
 

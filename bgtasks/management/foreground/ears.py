@@ -14,10 +14,9 @@ class Ears:
         self.socket = OwnSocket() if conf.current().wake else None
         self.listener = claims.listener()
 
-    def open_if_due(self, *, is_database_up: bool) -> None:
-        """Connect to hear the database, if that is to be tried now."""
-        if self.listener is not None and is_database_up:
-            self.listener.open_if_due()
+    def open_if_due(self, *, is_database_up: bool) -> bool:
+        """Connect to hear the database, if that is to be tried now; true if it was not heard until now."""
+        return self.listener is not None and is_database_up and self.listener.open_if_due()
 
     def seconds_until_next(self) -> float:
         """Return how long there is nothing to try."""

@@ -184,7 +184,8 @@ class Foreground(Observer):
         while (left := deadline - time.monotonic()) > 0:
             if self.look_after().has_made_ready:
                 return True
-            self.ears.open_if_due(is_database_up=not self.maintenance.failures)
+            if self.ears.open_if_due(is_database_up=not self.maintenance.failures):
+                return True
             left = min(left, self.maintenance.seconds_until_next(), self.ears.seconds_until_next())
             has_rung = self.bell.sleep(left, self.ears.descriptors())
             if self.hears_of_work():
