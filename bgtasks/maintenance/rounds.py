@@ -155,9 +155,8 @@ class Maintenance:
         """Renew the leases of our living workers; this is also the write that contact is measured by."""
         report.renewal = claims.renew(self.holders(), self.renewal)
         report.cancel_requested += report.renewal.cancel_requested
-        clock = claims.database_now().timestamp()
         self.renewed_at = time.monotonic()
-        self.contact.succeeded(self.renewed_at, clock)
+        self.contact.succeeded(self.renewed_at, report.renewal.now.timestamp())
 
     def release(self, report: Report) -> None:
         """Account for the workers reported dead."""

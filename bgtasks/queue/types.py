@@ -161,3 +161,5 @@ class Renewal:
     """(task id, token)"""
     cancel_requested: list[tuple[int, int, str]]
     """(task id, token, worker) of running tasks that somebody wants to end."""
+    now: datetime
+    """By the database's clock."""

@@ -10,6 +10,7 @@ import sys
 import threading
 
 import pytest
+from django.utils import timezone
 
 from bgtasks.exceptions import TaskInterrupted
 from bgtasks.execution import execute
@@ -122,7 +123,7 @@ def asked(monkeypatch):
 
     def renew(workers, seconds):
         asked.append((workers, seconds))
-        return Renewal({(17, 4711)}, [])
+        return Renewal({(17, 4711)}, [], timezone.now())
 
     monkeypatch.setattr(deadline_module.claims, "renew", renew)
     return asked

@@ -21,7 +21,7 @@ from tests.waiting import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 NAME = "host:test:1:nonce"
-DUTIES = ("renew", "database_now", "release", "look", "stage", "reclaim", "workers_of_this_boot", "prune")
+DUTIES = ("renew", "release", "look", "stage", "reclaim", "workers_of_this_boot", "prune")
 
 
 def make(**options):
@@ -64,8 +64,7 @@ def test_one_round_does_everything_in_order(calls):
     maintenance.report_death(Death("host:test:2:nonce", Ending.CRASHED, "SIGSEGV"))
     calls.clear()
     maintenance.run_due()
-    wanted = ["renew", "database_now", "release", "look", "reclaim", "workers_of_this_boot", "prune"]
-    assert [name for name in calls if name != "database_now"] == [name for name in wanted if name != "database_now"]
+    assert calls == ["renew", "release", "look", "reclaim", "workers_of_this_boot", "prune"]
 
 
 def test_each_duty_comes_again_after_its_own_interval(calls):
@@ -80,7 +79,7 @@ def test_each_duty_comes_again_after_its_own_interval(calls):
     assert calls == ["look"]
     calls.clear()
     maintenance.run_due(now + 20)
-    assert calls == ["renew", "database_now", "look", "workers_of_this_boot"]
+    assert calls == ["renew", "look", "workers_of_this_boot"]
 
 
 def test_scheduled_tasks_become_ready_when_they_are_due():

@@ -23,7 +23,14 @@ def test_renewing_prolongs_the_leases_of_the_named_workers_alone() -> None:
         assert timedelta(seconds=29.9) < live(claimed.task_id).locked_until - before < timedelta(seconds=50)
         assert live(claimed.task_id).claim == claimed.token
     assert live(held[2].task_id).locked_until < before
-    assert claims.renew([], 30.0).held == set()
+
+
+def test_renewing_tells_the_time_of_the_database_also_where_nothing_is_held() -> None:
+    for workers in ([], [holder().name]):
+        before = claims.database_now()
+        renewal = claims.renew(workers, 30.0)
+        assert before <= renewal.now <= claims.database_now()
+        assert renewal.held == set()
 
 
 def test_renewing_reports_what_shall_be_cancelled() -> None:
