@@ -12,6 +12,7 @@ from django.db.models import Exists, OuterRef
 
 from bgtasks import conf
 from bgtasks.models import CompletedTask, Status, Task, TaskAttempt, WorkerProcess
+from bgtasks.queue.engine import Engine
 from bgtasks.queue.engines import alias, engine
 from bgtasks.queue.upkeep import database_now
 
@@ -53,6 +54,8 @@ class Pruning:
     def _delete(self, outcome: Status) -> int:
         db = engine()
         reached = self.reached.get(outcome)
+        if reached is None and not self._is_there(db, outcome):
+            return 0
         beyond = "" if reached is None else "AND finished_at >= %(reached)s"
         sql = OLD.format(outcome=int(outcome), beyond=beyond, batch=self.batch)
         with db.transaction() as cursor:
@@ -64,6 +67,12 @@ class Pruning:
         if old:
             self.reached[outcome] = old[-1][1]
         return len(old)
+
+    def _is_there(self, db: Engine, outcome: Status) -> bool:
+        """Look without a transaction, for there is seldom anything: SQLite would let nobody write meanwhile."""
+        sql = OLD.format(outcome=int(outcome), beyond="", batch=1)
+        with db.connection.cursor() as cursor:
+            return bool(db.execute(cursor, sql, before=db.to_database(self.before[outcome])).fetchall())
 
 
 def pruning(kept: Mapping[str, float | None] | None = None, batch: int = BATCH) -> Pruning:
@@ -87,8 +96,10 @@ def prune(batch: int = BATCH, seconds: float = 0.0) -> int:
 
 def forget_silent() -> None:
     """Take away the rows of worker processes that nobody has seen for long."""
-    with engine().turnstile():
-        WorkerProcess.objects.using(alias()).filter(last_seen_at__lt=database_now() - SILENT).delete()
+    silent = WorkerProcess.objects.using(alias()).filter(last_seen_at__lt=database_now() - SILENT)
+    if silent.exists():
+        with engine().turnstile():
+            silent.delete()
 
 
 def prune_orphans(after: int = 0, batch: int = BATCH) -> tuple[int, int]:

@@ -74,9 +74,10 @@ def test_what_maintenance_asks_of_an_idle_queue() -> None:
         "stage": claims.stage,
         "next_due": claims.next_due,
         "renew": lambda: claims.renew([holder(number).name for number in range(8)], 60.0),
+        "prune": lambda: (claims.forget_silent(), claims.prune_orphans(), claims.prune()),
     }
-    most = {"stage": 3, "next_due": 1, "renew": 3}
-    begins = {"stage": 1, "next_due": 0, "renew": 1} if VENDOR == "sqlite" else dict.fromkeys(most, 0)
+    most = {"stage": 3, "next_due": 1, "renew": 3, "prune": 8}
+    begins = {"stage": 1, "next_due": 0, "renew": 1, "prune": 0} if VENDOR == "sqlite" else dict.fromkeys(most, 0)
     for name, action in rounds.items():
         action()
         seen = statements_of(action)
