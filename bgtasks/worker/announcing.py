@@ -28,7 +28,10 @@ def announce_start(claim: Claim) -> None:
     if signals.is_heard(signals.task_started, Task):
         signals.announce(signals.task_started, Task, task=task_of(claim))
     if (door := registry.door_of(claim)) is not None:
-        door.started(claim)
+        try:
+            door.started(claim)
+        except Exception as error:  # noqa: BLE001 - a row that cannot be shown, or not now, is run all the same
+            _say_unsent(claim.task_id, error)
 
 
 def announce_outcome(outcome: Outcome, turn: Turn) -> bool:
@@ -47,9 +50,16 @@ def announce_outcome(outcome: Outcome, turn: Turn) -> bool:
         if door is not None:
             door.ended(outcome, result)
         _announce_repetition(turn.repeated.get(outcome.claim.task_id, outcome.repetition))
-    except Error as error:  # the rows to be shown could not be read
-        logger.warning("task=%s its signals were not sent: %s", outcome.claim.task_id, error)
+    except Exception as error:  # noqa: BLE001 - the rows to be shown could not be read, or what stands in them not shown
+        _say_unsent(outcome.claim.task_id, error)
     return True
+
+
+def _say_unsent(task_id: int, error: Exception) -> None:
+    """Log why nobody was told; with a traceback unless it is the database."""
+    trace = None if isinstance(error, Error) else error
+    reason = f"{type(error).__name__}: {error}"
+    logger.warning("task=%s its signals were not sent: %s", task_id, reason, exc_info=trace)
 
 
 def _anybody_listens(outcome: Outcome) -> bool:
@@ -112,11 +122,21 @@ def announce_the_dead() -> None:
     try:
         attempts = claims.unannounced(DEAD_AT_ONCE)
         for attempt in attempts:
-            _announce_attempt(attempt)
+            _try_to_announce(attempt)
         if attempts:
             claims.announce([attempt.pk for attempt in attempts])
     except Error as error:
         logger.warning("the attempts of dead workers were not announced: %s", error)
+
+
+def _try_to_announce(attempt: TaskAttempt) -> None:
+    """Announce one; what cannot be shown counts as announced, what could not be read is tried again."""
+    try:
+        _announce_attempt(attempt)
+    except Error:
+        raise
+    except Exception as error:  # noqa: BLE001 - a result is shown with its function, whose module may raise anything
+        _say_unsent(attempt.task_id, error)
 
 
 def _announce_attempt(attempt: TaskAttempt) -> None:

@@ -65,7 +65,8 @@ class DjangoTasks:
     """The door. `bgtasks.registry` asks it for rows that name a backend."""
 
     def __init__(self) -> None:
-        self._found: dict[tuple[str, str], StoredTask] = {}
+        self._found: dict[tuple[str, str], StoredTask | None] = {}
+        """By backend and name; None: importing it raised, and is not tried again."""
 
     def names(self) -> set[str]:
         """Return the paths of the tasks that were made here."""
@@ -80,6 +81,9 @@ class DjangoTasks:
             except (ImportError, ImproperlyConfigured) as error:
                 logger.debug("task=%s name=%s is not known here: %s", claim.task_id, claim.task_name, error)
                 return None
+            except (Exception, SystemExit):  # a module of the application, imported only now, may raise anything
+                logger.exception("task=%s name=%s cannot be imported here", claim.task_id, claim.task_name)
+                self._found[key] = None
         return self._found[key]
 
     def started(self, claim: Claim) -> None:
