@@ -18,7 +18,7 @@ from bgtasks.queue.enqueueing import (
     replace_waiting,
 )
 from bgtasks.queue.giving_back import give_back, keep
-from bgtasks.queue.importing import take_over, taken_over
+from bgtasks.queue.importing import has_taken_over, take_over, taken_over
 from bgtasks.queue.kept import over, return_value
 from bgtasks.queue.leases import renew
 from bgtasks.queue.many import enqueue_many
@@ -67,6 +67,7 @@ __all__ = [
     "give_back",
     "give_rows_to_queues",
     "has_expired",
+    "has_taken_over",
     "held",
     "keep",
     "listener",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from django.db.models import QuerySet
+
 from bgtasks import waking
 from bgtasks.models import CompletedTask, Task
 from bgtasks.models.request import Request
@@ -31,15 +33,25 @@ def take_over(rows: Sequence[Request]) -> None:
             CompletedTask.objects.using(db.connection.alias).bulk_create(over)
 
 
-def taken_over(legacy_ids: Sequence[int], *, is_history: bool) -> set[int]:
-    """Return which of these old ids, of tasks or of the old history, were taken over before."""
+def taken_over(legacy_ids: Sequence[int], *, is_history: bool) -> set[tuple[int, str]]:
+    """Return which of these old ids, of tasks or of the old history, were taken over before, with their tasks' names.
+
+    The names tell apart what a table made anew has numbered from the start again.
+    """
+    found = _taken_over(is_history=is_history)
+    return {pair for rows in found for pair in rows.filter(legacy_id__in=legacy_ids).values_list("legacy_id", "task_name")}
+
+
+def has_taken_over(*, is_history: bool) -> bool:
+    """Say whether anything was taken over before: no column that says what has an index."""
+    return any(rows.exists() for rows in _taken_over(is_history=is_history))
+
+
+def _taken_over(*, is_history: bool) -> list[QuerySet[Any]]:
     using = engine().connection.alias
     # what came out of the old history was never created here
-    over = CompletedTask.objects.using(using).filter(legacy_id__in=legacy_ids, created_at__isnull=is_history)
-    found = set(over.values_list("legacy_id", flat=True))
-    if not is_history:
-        found |= set(Task.objects.using(using).filter(legacy_id__in=legacy_ids).values_list("legacy_id", flat=True))
-    return {legacy_id for legacy_id in found if legacy_id is not None}
+    over = CompletedTask.objects.using(using).filter(legacy_id__isnull=False, created_at__isnull=is_history)
+    return [over] if is_history else [over, Task.objects.using(using).filter(legacy_id__isnull=False)]
 
 
 def _reserved(db: Engine, count: int) -> list[int]:

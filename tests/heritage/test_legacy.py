@@ -229,6 +229,27 @@ def test_a_copy_leaves_the_old_rows_and_is_made_once(old, settings) -> None:
     assert (Task.objects.count(), CompletedTask.objects.count()) == (1, 1)
 
 
+def test_what_was_copied_is_known_also_to_a_move(old, settings) -> None:
+    settings.BGTASKS = {"KEEP": None}
+    table, history = old(), old(name=COMPLETED)
+    row(table)
+    row(history, attempts=1)
+    run("--keep-source", "--completed")
+    assert run("--completed")["known"] == 2
+    assert (table.rows.count(), history.rows.count()) == (0, 0)
+    assert (Task.objects.count(), CompletedTask.objects.count()) == (1, 1)
+
+
+def test_a_table_made_anew_that_numbers_from_the_start_again_is_not_taken_for_known(old) -> None:
+    table = old()
+    known = row(table)
+    run("--keep-source")
+    table.rows.filter(pk=known.pk).update(task_name="shop.tasks.another")
+    facts = run()
+    assert (facts["waiting"], facts["known"]) == (1, 0)
+    assert Task.objects.count() == 2
+
+
 def test_many_come_over_batch_by_batch(old) -> None:
     table = old()
     like = row(table)

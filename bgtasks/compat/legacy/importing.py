@@ -53,6 +53,7 @@ class Import:
         self.ended = models.Q() if self.since is None else models.Q(run_at__gte=self.since)
         self.earliest: dict[str, tuple[datetime, int]] = {}
         """Hash of a repeating task → when the earliest of its rows is due, and the old id of that row."""
+        self.is_first = {is_history: not claims.has_taken_over(is_history=is_history) for is_history in (False, True)}
 
     def look(self) -> Report:
         """Return what would be done. Raises StillLocked."""
@@ -133,10 +134,11 @@ class Import:
         return made, gone
 
     def _known(self, batch: Sequence[Any], *, is_history: bool) -> set[int]:
-        """Return the old ids of these rows that were taken over before and left there."""
-        if self.alias == claims.alias() and not self.keep_source:
+        """Return the old ids of these rows that an import before this one has taken over and left there."""
+        if self.is_first[is_history]:
             return set()
-        return claims.taken_over([old.id for old in batch], is_history=is_history)
+        known = claims.taken_over([old.id for old in batch], is_history=is_history)
+        return {old.id for old in batch if (old.id, old.task_name) in known}
 
     def _is_superfluous(self, row: Request, old: Any, report: Report) -> bool:
         """Tell whether a repeating task has an earlier row than this."""
