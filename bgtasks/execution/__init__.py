@@ -2,7 +2,7 @@
 
 from bgtasks.execution.activation import Activation
 from bgtasks.execution.body import EXIT_OF_A_COPY, interrupt
-from bgtasks.execution.connections import close_connections, tidy_connections
+from bgtasks.execution.connections import close_connections, leaving_transactions_alone, tidy_connections
 from bgtasks.execution.outcomes import OWN_FRAMES, outcome_of
 from bgtasks.execution.places import Places
 from bgtasks.execution.running import execute, failed, max_attempts, run_time_limit, settles_each, task_of
@@ -16,6 +16,7 @@ __all__ = [
     "execute",
     "failed",
     "interrupt",
+    "leaving_transactions_alone",
     "max_attempts",
     "outcome_of",
     "run_time_limit",

@@ -3,18 +3,38 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.db import connections
 
 logger = logging.getLogger("bgtasks.execution")
 
+_left_alone: list[Any] = []
+"""Connections in a transaction of whoever called the worker."""
+
+
+@contextmanager
+def leaving_transactions_alone() -> Iterator[None]:
+    """Let the transactions that are open already be the caller's, in here: `process_tasks` in a test that rolls back."""
+    found = [one for one in connections.all(initialized_only=True) if one.in_atomic_block]
+    _left_alone.extend(found)
+    try:
+        yield
+    finally:
+        _left_alone[:] = [one for one in _left_alone if one not in found]
+
+
+def _is_ours(connection: Any) -> bool:
+    return all(connection is not one for one in _left_alone)
+
 
 def tidy_connections() -> list[str]:
     """Close what a task left in a transaction or in error, and return these aliases. The rest stays connected."""
     closed = []
     for connection in connections.all(initialized_only=True):
-        if connection.connection is None and not connection.in_atomic_block:
+        if connection.connection is None and not connection.in_atomic_block or not _is_ours(connection):
             continue
         if _has_open_transaction(connection):
             closed.append(connection.alias)
@@ -27,7 +47,7 @@ def tidy_connections() -> list[str]:
 def close_connections(alias: str | None = None) -> None:
     """Close one connection, or all: after an interrupt one may stand in the middle of an answer."""
     for connection in connections.all(initialized_only=True):
-        if alias in (None, connection.alias):
+        if alias in (None, connection.alias) and _is_ours(connection):
             _close(connection)
 
 

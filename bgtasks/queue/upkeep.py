@@ -35,8 +35,11 @@ def stage(limit: int = 5000) -> int:
     return len(rows)
 
 
-def give_rows_to_queues() -> None:
-    """Make the missing ones: a claim without a filter looks where a row is, and SQL by hand knows nothing of it."""
+def give_rows_to_queues() -> bool:
+    """Make the missing ones: a claim without a filter looks where a row is, and SQL by hand knows nothing of it.
+
+    Returns whether there were any.
+    """
     db = engine()
     with db.connection.cursor() as cursor:
         used = {name for (name,) in db.execute(cursor, QUEUES_IN_USE).fetchall()}
@@ -45,6 +48,7 @@ def give_rows_to_queues() -> None:
     if missing:
         with db.turnstile():
             queues.ensure(missing)
+    return bool(missing)
 
 
 def next_due() -> float | None:

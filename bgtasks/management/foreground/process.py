@@ -16,7 +16,7 @@ from django.db import Error
 
 from bgtasks import conf
 from bgtasks.exceptions import TaskInterrupted
-from bgtasks.execution import Places, close_connections
+from bgtasks.execution import Places, close_connections, leaving_transactions_alone
 from bgtasks.identity import worker_name
 from bgtasks.limits import Limits
 from bgtasks.maintenance import Maintenance, Report
@@ -90,9 +90,10 @@ class Foreground(Observer):
     def run(self) -> str:
         """Run tasks until there is a reason to leave; return it. Signal handlers are as before afterwards."""
         try:
-            reason = self.worker.run()
-            if reason == "duration":
-                self.reclaim_before_leaving()
+            with leaving_transactions_alone():
+                reason = self.worker.run()
+                if reason == "duration":
+                    self.reclaim_before_leaving()
             return reason
         finally:
             self.deadline.close()
