@@ -9,12 +9,15 @@ import traceback
 from collections.abc import Iterator
 from typing import Any
 
+from django.apps import apps
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register, run_checks
 from django.core.checks import Warning as Caution
+from django.db import router
 
 from bgtasks import conf, registry
 from bgtasks.discovery import autodiscover
+from bgtasks.models import Task
 from bgtasks.queue.own_processes import is_wal
 from bgtasks.tasks import CALL_NAMES
 
@@ -54,6 +57,40 @@ def _database() -> Iterator[CheckMessage]:
         text = f"Tasks are in the database {alias!r}: a rollback of 'default' does not take back what was enqueued"
         hint = 'If that is meant, write: SILENCED_SYSTEM_CHECKS = ["bgtasks.W004"]'
         yield _message(Caution, text, hint, "W004")
+
+
+@register(TAG)
+def check_relations(**kwargs: Any) -> list[CheckMessage]:
+    """E009: rows that would keep a task from ending. W009: the ORM and the workers look in different places."""
+    if conf.problems() or conf.current().database not in settings.DATABASES:
+        return []
+    return [*_holding_tasks(), *_elsewhere()]
+
+
+def _holding_tasks() -> Iterator[CheckMessage]:
+    for model in apps.get_models(include_auto_created=True):
+        for field in model._meta.local_fields:
+            if getattr(field, "db_constraint", False) and _is_task(field.related_model):
+                where = f"{model._meta.label}.{field.name}"
+                text = f"{where} refers to Task with a constraint: a task that is over leaves that table, and could not"
+                hint = f"Write: {where} with db_constraint=False and on_delete=DO_NOTHING, or keep the id instead"
+                yield _message(Error, text, hint, "E009")
+
+
+def _is_task(model: Any) -> bool:
+    return isinstance(model, type) and issubclass(model, Task)
+
+
+def _elsewhere() -> Iterator[CheckMessage]:
+    alias = conf.current().database
+    others = {router.db_for_read(Task), router.db_for_write(Task)} - {alias}
+    if others:
+        other = min(others)
+        text = f"The ORM and the admin look for tasks in the database {other!r}, workers in {alias!r}"
+        line = f'BGTASKS["DATABASE"] = {other!r}'
+        if other == "default":
+            line = 'DATABASE_ROUTERS = ["bgtasks.routers.TasksRouter"]'
+        yield _message(Caution, text, f"Write: {line}", "W009")
 
 
 def _shadowed() -> Iterator[CheckMessage]:

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from bgtasks.models import Status, Task, WorkerProcess
 from bgtasks.output import format_count
+from bgtasks.queue import claims
 
 logger = logging.getLogger("bgtasks.tasks")
 
@@ -26,9 +27,10 @@ _next_look = 0.0
 def missing_worker() -> str:
     """Return the sentence to say if tasks wait and no worker is running, else nothing."""
     a_while_ago = timezone.now() - SILENT
-    if WorkerProcess.objects.filter(last_seen_at__gt=a_while_ago).exists():
+    workers, tasks = WorkerProcess.objects.using(claims.alias()), Task.objects.using(claims.alias())
+    if workers.filter(last_seen_at__gt=a_while_ago).exists():
         return ""
-    due = Task.objects.filter(status=Status.READY, run_at__lt=a_while_ago)
+    due = tasks.filter(status=Status.READY, run_at__lt=a_while_ago)
     waiting = due.order_by().values("pk")[: CAP + 1].count()
     if not waiting:
         return ""

@@ -17,7 +17,7 @@ _left_alone: list[Any] = []
 
 @contextmanager
 def leaving_transactions_alone() -> Iterator[None]:
-    """Let the transactions that are open already be the caller's, in here: `process_tasks` in a test that rolls back."""
+    """Let the transactions that are open be the caller's in here, as those of a test that calls `process_tasks`."""
     found = [one for one in connections.all(initialized_only=True) if one.in_atomic_block]
     _left_alone.extend(found)
     try:
@@ -34,7 +34,7 @@ def tidy_connections() -> list[str]:
     """Close what a task left in a transaction or in error, and return these aliases. The rest stays connected."""
     closed = []
     for connection in connections.all(initialized_only=True):
-        if connection.connection is None and not connection.in_atomic_block or not _is_ours(connection):
+        if (connection.connection is None and not connection.in_atomic_block) or not _is_ours(connection):
             continue
         if _has_open_transaction(connection):
             closed.append(connection.alias)

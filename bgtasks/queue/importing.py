@@ -39,7 +39,9 @@ def taken_over(legacy_ids: Sequence[int], *, is_history: bool) -> set[tuple[int,
     The names tell apart what a table made anew has numbered from the start again.
     """
     found = _taken_over(is_history=is_history)
-    return {pair for rows in found for pair in rows.filter(legacy_id__in=legacy_ids).values_list("legacy_id", "task_name")}
+    return {
+        pair for rows in found for pair in rows.filter(legacy_id__in=legacy_ids).values_list("legacy_id", "task_name")
+    }
 
 
 def has_taken_over(*, is_history: bool) -> bool:

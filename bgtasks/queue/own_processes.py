@@ -50,7 +50,7 @@ def ensure_wal() -> None:
     if connection.vendor != "sqlite" or connection.is_in_memory_db() or _asks_for_mode(connection):  # type: ignore[attr-defined]
         return
     name = str(connection.settings_dict["NAME"])
-    if not Path(name).exists() or is_wal(name):
+    if connection.in_atomic_block or not Path(name).exists() or is_wal(name):
         return
     try:
         mode = _in_wal(connection)

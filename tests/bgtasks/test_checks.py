@@ -8,9 +8,12 @@ from typing import Any
 
 import pytest
 from django.core.checks import CheckMessage, run_checks
+from django.db import models
 from django.test import override_settings
+from django.test.utils import isolate_apps
 
 from bgtasks import background, checks
+from bgtasks.models import Task
 
 pytestmark = pytest.mark.usefixtures("own_registry")
 
@@ -71,6 +74,55 @@ def test_w004_tasks_in_another_database_than_the_default(monkeypatch: pytest.Mon
     assert hint_of(found(BGTASKS={"DATABASE": "queue"})["bgtasks.W004"]).endswith(
         'SILENCED_SYSTEM_CHECKS = ["bgtasks.W004"]'
     )
+
+
+def test_w009_the_orm_looks_elsewhere_until_the_router_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks.settings, "DATABASES", {"default": {}, "queue": {}})
+    message = found(BGTASKS={"DATABASE": "queue"})["bgtasks.W009"]
+    line = 'DATABASE_ROUTERS = ["bgtasks.routers.TasksRouter"]'
+    assert hint_of(message).endswith(line)
+    assert "bgtasks.W009" not in found(BGTASKS={"DATABASE": "queue"}, DATABASE_ROUTERS=[line.split('"')[1]])
+
+
+class ElsewhereRouter:
+    """Some project's own."""
+
+    def db_for_read(self, model: Any, **hints: Any) -> str:
+        return "queue"
+
+    db_for_write = db_for_read
+
+
+def test_w009_a_router_that_the_workers_do_not_know_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks.settings, "DATABASES", {"default": {}, "queue": {}})
+    message = found(DATABASE_ROUTERS=[f"{__name__}.ElsewhereRouter"])["bgtasks.W009"]
+    assert hint_of(message).endswith("""BGTASKS["DATABASE"] = 'queue'""")
+
+
+@pytest.mark.parametrize("is_constrained", [True, False])
+def test_e009_a_foreign_key_that_would_keep_a_task_from_ending(
+    monkeypatch: pytest.MonkeyPatch, is_constrained: bool
+) -> None:
+    with isolate_apps("bgtasks") as apps:
+
+        class Job(models.Model):
+            task = models.ForeignKey(Task, models.DO_NOTHING, related_name="+", db_constraint=is_constrained)
+
+            class Meta:
+                app_label = "bgtasks"
+
+        class Batch(models.Model):
+            tasks = models.ManyToManyField(Task, related_name="+", db_constraint=is_constrained)
+
+            class Meta:
+                app_label = "bgtasks"
+
+    monkeypatch.setattr(checks, "apps", apps)
+    holding = [message for message in run_checks(tags=["bgtasks"]) if message.id == "bgtasks.E009"]
+    assert len(holding) == (2 if is_constrained else 0)
+    if is_constrained:
+        assert [message.id for message in checks.refusals()] == ["bgtasks.E009"] * 2
+        assert "bgtasks.Job.task with db_constraint=False and on_delete=DO_NOTHING" in hint_of(holding[0])
 
 
 @pytest.mark.parametrize("given", [{"LEASE": 2}, {"LEASE": 10, "KILL_GRACE": 10}, {"LEASE": 30, "ORPHAN_TIMEOUT": 25}])
@@ -137,7 +189,22 @@ def test_w001_knows_a_file_that_is_in_wal_mode_already(sqlite: dict[str, Any], m
 
 def test_every_hint_can_be_acted_upon_and_every_id_is_known() -> None:
     text = Path(checks.__file__).read_text() + Path(checks.conf.__file__).read_text()
-    for check in ("E001", "E002", "E004", "E005", "E006", "E007", "W001", "W002", "W004", "W006", "W007", "W008"):
+    for check in (
+        "E001",
+        "E002",
+        "E004",
+        "E005",
+        "E006",
+        "E007",
+        "E009",
+        "W001",
+        "W002",
+        "W004",
+        "W006",
+        "W007",
+        "W008",
+        "W009",
+    ):
         assert check in text
 
 

@@ -15,6 +15,7 @@ from bgtasks.models import CompletedTask, Queue, Task, WorkerProcess
 
 pytestmark = pytest.mark.timeout(method="thread")  # the other way is SIGALRM, which `process_tasks` answers itself
 
+
 class InATestCase(TestCase):
     @classmethod
     def setUpTestData(cls) -> None:
@@ -27,19 +28,19 @@ class InATestCase(TestCase):
     def test_process_tasks_runs_what_the_test_enqueued(self) -> None:
         self.note(1)
         call_command("process_tasks", duration=1, sleep=0.1)
-        self.assertEqual(self.ran, [(1, True)])
-        self.assertEqual(CompletedTask.objects.get().attempts, 1)
-        self.assertFalse(Task.objects.exists() or WorkerProcess.objects.exists())
+        assert self.ran == [(1, True)]
+        assert CompletedTask.objects.get().attempts == 1
+        assert not (Task.objects.exists() or WorkerProcess.objects.exists())
         self.left.refresh_from_db()
 
     def test_process_tasks_leaves_nothing_behind(self) -> None:
-        self.assertFalse(CompletedTask.objects.exists())
+        assert not CompletedTask.objects.exists()
         self.left.refresh_from_db()
 
     def test_a_queue_known_from_a_test_before_is_made_again(self) -> None:
         for _ in range(2):
             with self.captureOnCommitCallbacks(execute=True):
                 self.note(2, queue="of a test")
-            self.assertTrue(tasks.run_next_task())
+            assert tasks.run_next_task()
             Queue.objects.all().delete()  # as the rollback between two tests does
-        self.assertEqual([what for what, _ in self.ran], [2, 2])
+        assert [what for what, _ in self.ran] == [2, 2]
