@@ -107,6 +107,12 @@ class TaskAdmin(FastAdmin):
             messages.warning(request, sentence)
         return super().changelist_view(request, extra_context)
 
+    def save_model(self, request: HttpRequest, obj: Task, form: Any, change: bool) -> None:
+        """Write what was changed: a form shows no microseconds, and a moved time is a new phase of a repetition."""
+        for name in set(form.fields) - set(form.changed_data):
+            setattr(obj, name, form.initial[name])
+        super().save_model(request, obj, form, change)
+
     def delete_model(self, request: HttpRequest, obj: Task) -> None:
         _delete([obj])
 

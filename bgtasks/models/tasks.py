@@ -15,6 +15,7 @@ from django.utils.module_loading import import_string
 
 from bgtasks import conf
 from bgtasks.arguments import encode, hash_of
+from bgtasks.due import stored_form
 from bgtasks.models.questions import TaskManager
 from bgtasks.models.request import DEFAULT_QUEUE, Request, Status
 from bgtasks.models.workers import Queue, WorkerProcess
@@ -67,29 +68,33 @@ class Task(Request):
         task.remember()
         return task
 
-    def refresh_from_db(self, *args: Any, **kwargs: Any) -> None:
-        super().refresh_from_db(*args, **kwargs)
-        self.remember()
+    def refresh_from_db(
+        self, using: str | None = None, fields: Iterable[str] | None = None, *args: Any, **kwargs: Any
+    ) -> None:
+        named = None if fields is None else list(fields)
+        super().refresh_from_db(using, named, *args, **kwargs)
+        self.remember(None if named is None else _columns_of(named))
 
-    def remember(self) -> None:
-        """Note what the row holds now: `save` writes what differs from it."""
-        stored = self.__dict__.copy()
-        stored.pop("_stored", None)
-        self._stored = stored
+    def remember(self, columns: Iterable[str] | None = None) -> None:
+        """Note what the row holds now, all of it or these columns: `save` writes what differs from it."""
+        held, before = self.__dict__.copy(), self.__dict__.get("_stored", {})
+        held.pop("_stored", None)
+        self._stored = held if columns is None else {**before, **{name: held[name] for name in columns if name in held}}
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Insert a complete row; of a stored one write the changed fields alone, never its status or claim."""
+        written: set[str] | None = None
         if self._state.adding:
             self.complete_request()
             using = kwargs.get("using") or router.db_for_write(Task, instance=self)
             Queue.objects.using(using).ensure({self.queue})
         else:
-            fields = self._fields_to_write(kwargs.get("update_fields"))
-            if not fields:
+            written = self._fields_to_write(kwargs.get("update_fields"))
+            if not written:
                 return
-            kwargs["update_fields"] = fields
+            kwargs["update_fields"] = written
         super().save(*args, **kwargs)
-        self.remember()
+        self.remember(written)
 
     def _fields_to_write(self, asked_for: Iterable[str] | None) -> set[str]:
         stored = self.__dict__.get("_stored", {})
@@ -99,8 +104,7 @@ class Task(Request):
             if field.attname in self.__dict__ and self.__dict__[field.attname] != stored.get(field.attname, self)
         }
         if asked_for is not None:
-            named = set(asked_for)
-            changed = {field.attname for field in self._meta.concrete_fields if {field.name, field.attname} & named}
+            changed = _columns_of(asked_for)
         if "run_at" in changed and "due_at" not in changed:
             # A task moved by hand starts a new phase of its repetition.
             self.due_at = None
@@ -113,7 +117,7 @@ class Task(Request):
         self.queue = self.queue or DEFAULT_QUEUE
         self.task_params = self.task_params or encode((), {})
         self.task_hash = self.task_hash or hash_of(self.task_name, self.task_params)
-        self.run_at = self.run_at or now
+        self.run_at = stored_form(self.run_at or now)
         self.created_at = self.created_at or now
         self.priority_sign = sign_for(self.backend)
         if self.status in (Status.SCHEDULED, Status.READY):
@@ -137,6 +141,12 @@ class Task(Request):
         if not self.locked_by:
             return None
         return WorkerProcess.objects.using(self._state.db).filter(name=self.locked_by).exists()
+
+
+def _columns_of(names: Iterable[str]) -> set[str]:
+    """Return the attribute names of these fields, however they are named."""
+    named = set(names)
+    return {field.attname for field in Task._meta.concrete_fields if {field.name, field.attname} & named}
 
 
 @cache

@@ -256,6 +256,22 @@ def test_editing_a_task_leaves_its_claim_alone(admin_client: Client) -> None:
     assert (task.status, task.locked_by) == (Status.RUNNING, WORKER)
 
 
+def test_editing_something_else_keeps_the_phase_of_a_repetition(admin_client: Client) -> None:
+    slot = timezone.now().replace(microsecond=123456)
+    task = make(repeat=86400)
+    Task.objects.update(due_at=slot, run_at=slot + timedelta(hours=9, microseconds=5), repeat_until=slot)
+    task.refresh_from_db()
+    url = f"{TASKS}{task.pk}/change/"
+    inputs = re.findall(r"<input[^>]*>", admin_client.get(url).content.decode())
+    given = [dict(re.findall(r'\b(name|value)="([^"]*)"', one)) for one in inputs]
+    data = {one["name"]: one.get("value", "") for one in given if "name" in one}  # what a browser would send back
+    assert "initial-run_at_0" in data
+    assert admin_client.post(url, {**data, "priority": 7}).status_code == 302
+    now = Task.objects.get()
+    assert now.priority == 7
+    assert (now.due_at, now.run_at, now.repeat_until) == (task.due_at, task.run_at, task.repeat_until)
+
+
 def test_nothing_is_changed_without_post_and_its_token(admin_user: User) -> None:
     client = Client(enforce_csrf_checks=True)
     client.force_login(admin_user)

@@ -105,13 +105,13 @@ def test_e009_a_foreign_key_that_would_keep_a_task_from_ending(
 ) -> None:
     with isolate_apps("bgtasks") as apps:
 
-        class Job(models.Model):
+        class Job(models.Model):  # noqa: DJ008 - never shown
             task = models.ForeignKey(Task, models.DO_NOTHING, related_name="+", db_constraint=is_constrained)
 
             class Meta:
                 app_label = "bgtasks"
 
-        class Batch(models.Model):
+        class Batch(models.Model):  # noqa: DJ008 - never shown
             tasks = models.ManyToManyField(Task, related_name="+", db_constraint=is_constrained)
 
             class Meta:

@@ -1,4 +1,4 @@
-"""Running tasks inside of Django's `TestCase`: what it will roll back stays as it is, and what it rolled back is gone."""
+"""Running tasks inside of Django's `TestCase`: its transaction stays as it is, and what it rolled back is gone."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ class InATestCase(TestCase):
         call_command("process_tasks", duration=1, sleep=0.1)
         assert self.ran == [(1, True)]
         assert CompletedTask.objects.get().attempts == 1
-        assert not (Task.objects.exists() or WorkerProcess.objects.exists())
+        assert not Task.objects.exists()
+        assert not WorkerProcess.objects.exists()
         self.left.refresh_from_db()
 
     def test_process_tasks_leaves_nothing_behind(self) -> None:

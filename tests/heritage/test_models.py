@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -154,6 +154,35 @@ def test_saving_writes_what_was_changed_and_never_the_claim(task: Any) -> None:
     stale.save()
     now = Task.objects.get()
     assert (now.verbose_name, now.priority, now.locked_by, now.status) == ("renamed", 7, WORKER, Status.RUNNING)
+
+
+def test_what_was_not_saved_yet_is_still_to_be_saved(task: Any) -> None:
+    made, moved = task(1), timezone.now() + DAY
+    made.run_at, made.priority, made.verbose_name = moved, 5, "later"
+    made.save(update_fields=["priority"])
+    made.refresh_from_db(fields=["priority"])
+    made.save()
+    now = Task.objects.get()
+    assert (now.run_at, now.priority, now.verbose_name) == (moved, 5, "later")
+
+
+def test_a_column_that_is_read_late_takes_no_change_back(task: Any) -> None:
+    task(1)
+    deferred = Task.objects.defer("task_params").get()
+    deferred.priority = 9
+    assert deferred.params() == ([1], {})
+    deferred.save()
+    assert Task.objects.get().priority == 9
+
+
+def test_a_naive_time_is_taken_with_django_s_warning() -> None:
+    naive = datetime(2030, 1, 1)  # noqa: DTZ001 - that is the point
+    with pytest.warns(RuntimeWarning, match="naive"):
+        made = Task.objects.create(task_name="sell", run_at=naive)
+    with pytest.warns(RuntimeWarning, match="naive"):
+        Task.objects.bulk_create([Task.objects.new_task("sell", run_at=naive)])
+    assert {each.run_at for each in Task.objects.all()} == {timezone.make_aware(naive)}
+    assert made.status == Status.SCHEDULED
 
 
 def test_a_changed_time_is_honoured_in_both_directions(task: Any) -> None:
