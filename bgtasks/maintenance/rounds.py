@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import Error
+from django.db import DataError, Error, IntegrityError
 
 from bgtasks.execution import close_connections
 from bgtasks.maintenance.burial import Burial
@@ -29,6 +29,10 @@ IDLE_SAMPLE_INTERVAL = 30.0
 """Seconds between two samples while nothing is ready; a look that finds something makes the next one due."""
 CROWDED = 0.01
 """Seconds until the next look for due tasks when there are more of them, or another host is at it."""
+REFUSALS = (DataError, IntegrityError)
+"""What a database says that is there, of the rows alone: another duty may do better."""
+AGAIN = 10.0
+"""Seconds until a duty that failed is tried again, at the latest."""
 LONGEST_PAUSE = 5.0
 """Seconds between two tries to reach a database that is away."""
 
@@ -123,12 +127,12 @@ class Maintenance:
         """Do one duty; return False if the database is away."""
         try:
             seconds = duty.run(report)
-        except Error as error:
-            self._note_failure(error, now, report)
-            return False
-        except Exception:
+        except Exception as error:
+            if isinstance(error, Error) and not isinstance(error, REFUSALS):
+                self._note_failure(error, now, report)
+                return False
             logger.exception("duty=%s failed; the others go on", duty.run.__name__)
-            seconds = None
+            seconds = min(duty.interval, AGAIN)
         else:
             self._note_success(report)
         wait = duty.interval * random.uniform(0.9, 1.0) if seconds is None else seconds  # noqa: S311 - no secret
@@ -162,7 +166,11 @@ class Maintenance:
         """Account for the workers reported dead."""
         while self.deaths:
             death = self.deaths[0]
-            self._release(death, report)
+            try:
+                self._release(death, report)
+            except REFUSALS:
+                self.deaths.append(self.deaths.pop(0))  # the others do not wait for one that cannot be written
+                raise
             self.deaths.pop(0)
             report.accounted.append(death.worker)
 

@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from django.db import Error, connections
+from django.db import Error, OperationalError, connections
 from django.db.backends.signals import connection_created
 
 from bgtasks.queue.engines import alias, engine
@@ -54,6 +54,8 @@ def ensure_wal() -> None:
         return
     try:
         mode = _in_wal(connection)
+        if mode.lower() != "wal":  # the file's place cannot share memory, as a network's
+            raise OperationalError(f"it stays in {mode.upper()} mode")
     except Error as error:
         logger.warning("database=%s is not in WAL mode, and could not be put into it: %s", connection.alias, error)
         return

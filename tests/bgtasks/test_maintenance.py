@@ -6,7 +6,7 @@ import time
 from datetime import timedelta
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connection
 from django.utils import timezone
 
 from bgtasks.identity import this_process
@@ -162,6 +162,32 @@ def test_a_duty_that_fails_for_another_reason_stops_no_other(monkeypatch, caplog
     assert report.renewal is not None
     assert "duty=stage failed" in caplog.text
     assert "ZeroDivisionError" in caplog.text
+
+
+@pytest.fixture
+def holding():
+    """A table whose rows let no task go that they name."""
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE tests_holding (task_id bigint, FOREIGN KEY (task_id) REFERENCES bgtasks_task (id))")
+        yield lambda task: connection.cursor().execute("INSERT INTO tests_holding VALUES (%s)", [task.id])
+        cursor.execute("DROP TABLE tests_holding")
+
+
+def test_a_death_that_cannot_be_written_holds_up_nothing_else(holding, caplog):
+    holding(ping.using(max_attempts=1).enqueue(1))
+    ping.enqueue(2)
+    names = ["host:test:2:nonce", "host:test:3:nonce"]
+    maintenance, held = make(), [claim(name) for name in names]
+    for name, each in zip(names, held, strict=True):
+        maintenance.report_death(Death(name, Ending.CRASHED, "SIGSEGV", ((each.task_id, each.token),)))
+    ping.using(run_at=timedelta(seconds=0.05)).enqueue(3)
+    now = time.monotonic()
+    time.sleep(0.1)  # until it is due
+    report = maintenance.run_due(now)
+    assert (report.is_database_up, report.accounted, report.staged) == (True, [], 1)
+    assert "duty=release failed" in caplog.text
+    assert maintenance.run_due(now + rounds.AGAIN).accounted == names[1:]
+    assert [death.worker for death in maintenance.deaths] == names[:1]
 
 
 def test_others_work_is_reclaimed_only_after_a_lease_of_continuous_contact():
