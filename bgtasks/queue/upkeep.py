@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
+from typing import Any
 
 from bgtasks import waking
 from bgtasks.models import Queue
+from bgtasks.queue.engine import Engine
 from bgtasks.queue.engines import engine
 from bgtasks.queue.rows import id_list
 
@@ -13,14 +16,14 @@ DUE = "SELECT id FROM bgtasks_task WHERE status = 0 AND run_at <= {now} ORDER BY
 STAGE = "UPDATE bgtasks_task {by_id} SET status = 1 WHERE id IN ({ids})"
 NEXT_DUE = "SELECT (SELECT min(run_at) FROM bgtasks_task WHERE status = 0), {now}"
 LOOK = NEXT_DUE + ", EXISTS (SELECT 1 FROM bgtasks_task WHERE status = 1)"
-# From name to name through the index, however many rows each has.
+# From name to name through the index, however many rows each has; MySQL and MariaDB end it after a thousand.
 QUEUES_IN_USE = """
-WITH RECURSIVE used (name) AS (
-    SELECT min(queue) FROM bgtasks_task WHERE status = 1
+WITH RECURSIVE used (name, number) AS (
+    SELECT min(queue), 1 FROM bgtasks_task WHERE status = 1 AND queue > %(after)s
     UNION ALL
-    SELECT (SELECT min(queue) FROM bgtasks_task WHERE status = 1 AND queue > used.name) FROM used
-    WHERE used.name IS NOT NULL)
-SELECT name FROM used WHERE name IS NOT NULL
+    SELECT (SELECT min(queue) FROM bgtasks_task WHERE status = 1 AND queue > used.name), number + 1 FROM used
+    WHERE used.name IS NOT NULL AND number < 500)
+SELECT name FROM used WHERE name IS NOT NULL ORDER BY number
 """
 
 
@@ -42,13 +45,20 @@ def give_rows_to_queues() -> bool:
     """
     db = engine()
     with db.connection.cursor() as cursor:
-        used = {name for (name,) in db.execute(cursor, QUEUES_IN_USE).fetchall()}
+        used = set(_queues_in_use(db, cursor))
     queues = Queue.objects.using(db.connection.alias)
     missing = used - set(queues.filter(name__in=used).values_list("name", flat=True)) if used else set()
     if missing:
         with db.turnstile():
             queues.ensure(missing)
     return bool(missing)
+
+
+def _queues_in_use(db: Engine, cursor: Any) -> Iterator[str]:
+    after = ""
+    while found := db.execute(cursor, QUEUES_IN_USE, after=after).fetchall():
+        yield from (name for (name,) in found)
+        (after,) = found[-1]
 
 
 def next_due() -> float | None:

@@ -168,7 +168,9 @@ def test_a_duty_that_fails_for_another_reason_stops_no_other(monkeypatch, caplog
 def holding():
     """A table whose rows let no task go that they name."""
     with connection.cursor() as cursor:
-        cursor.execute("CREATE TABLE tests_holding (task_id bigint, FOREIGN KEY (task_id) REFERENCES bgtasks_task (id))")
+        cursor.execute(
+            "CREATE TABLE tests_holding (task_id bigint, FOREIGN KEY (task_id) REFERENCES bgtasks_task (id))"
+        )
         yield lambda task: connection.cursor().execute("INSERT INTO tests_holding VALUES (%s)", [task.id])
         cursor.execute("DROP TABLE tests_holding")
 

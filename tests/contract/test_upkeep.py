@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bgtasks.models import CompletedTask, Status, Task, TaskAttempt
+from bgtasks.models import CompletedTask, Queue, Status, Task, TaskAttempt
 from bgtasks.queue import claims
 from bgtasks.queue.types import Result
 from tests.contract.making import ago, ahead, claim, claim_one, enqueued, failure, live, names, settle, success
@@ -90,3 +90,12 @@ def test_without_an_end_of_all_history_no_attempt_is_too_old(settings: pytest.Fi
     settings.BGTASKS = {"KEEP": {"successful": None, "failed": None, "cancelled": None}}  # type: ignore[attr-defined]
     TaskAttempt.objects.create(task_id=10**9, attempt=1, finished_at=ago(86400 * 1000))
     assert claims.prune_orphans() == (0, 0)
+
+
+def test_more_queues_than_a_database_follows_at_once_get_their_rows() -> None:
+    tenants = {f"tenant:{number}" for number in range(1100)}
+    Task.objects.bulk_create(Task.objects.new_task("tests.one", queue=name) for name in tenants)
+    Queue.objects.filter(name__in=tenants).delete()
+    assert claims.give_rows_to_queues()
+    assert set(Queue.objects.values_list("name", flat=True)) >= tenants
+    assert not claims.give_rows_to_queues()
