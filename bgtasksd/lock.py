@@ -134,7 +134,7 @@ def owner_pid(directory: str | Path) -> int | None:
 
 def start_ticks(pid: int) -> int:
     """Return the start time of a process in clock ticks since boot: with the pid and the boot id, its identity."""
-    text = Path(f"/proc/{pid}/stat").read_text()
+    text = Path(f"/proc/{pid}/stat").read_text(errors="replace")  # the command's name need not be UTF-8
     return int(text[text.rindex(")") + 2 :].split()[19])
 
 

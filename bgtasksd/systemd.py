@@ -105,7 +105,7 @@ def journal_command(membership: Path = Path("/proc/self/cgroup")) -> str | None:
     if "INVOCATION_ID" not in os.environ:
         return None
     try:
-        group = membership.read_text().strip().splitlines()[-1].rpartition(":")[2]
+        group = membership.read_text(errors="replace").strip().splitlines()[-1].rpartition(":")[2]
     except (OSError, IndexError):
         return None
     unit = next((part for part in reversed(group.split("/")) if part.endswith(".service")), None)

@@ -72,7 +72,7 @@ class OomCounter:
 def _counter_file(membership: Path, mount: Path) -> Path | None:
     """Return `memory.events` (cgroup v2) or `memory.oom_control` (v1) of this process's group."""
     try:
-        lines = membership.read_text().splitlines()
+        lines = membership.read_text(errors="surrogateescape").splitlines()
     except OSError:
         return None
     groups = {controllers: path.lstrip("/") for _, controllers, path in (line.split(":", 2) for line in lines)}

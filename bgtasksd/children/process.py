@@ -83,7 +83,12 @@ def children() -> list[int]:
 
 def _stat(pid: int) -> list[str]:
     """Return the fields of `/proc/<pid>/stat` after the command: the first one is field 3."""
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return _text(pid, "stat").rpartition(")")[2].split()
+
+
+def _text(pid: int, name: str) -> str:
+    """Return a file about a process. Raises OSError. Names need not be UTF-8: the kernel cuts them at 15 bytes."""
+    return Path(f"/proc/{pid}/{name}").read_text(errors="replace")
 
 
 def start_ticks(pid: int) -> int | None:
@@ -113,7 +118,7 @@ def run_state(pid: int) -> str:
 def wait_channel(pid: int) -> str:
     """Return the kernel function the process waits in."""
     with contextlib.suppress(OSError):
-        return Path(f"/proc/{pid}/wchan").read_text() or "?"
+        return _text(pid, "wchan") or "?"
     return "?"
 
 
@@ -127,7 +132,7 @@ def command(pid: int) -> str:
 def unshared_bytes(pid: int) -> int | None:
     """Return the memory the process shares with nobody (USS); None when it cannot be seen."""
     try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+        lines = _text(pid, "smaps_rollup").splitlines()
     except OSError:
         return None
     return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Private_"))
@@ -143,7 +148,7 @@ def boot_id() -> str:
 def handles(pid: int, number: signal.Signals) -> bool:
     """Tell whether a signal is on its way to a process, or its handler still runs: the kernel blocks it meanwhile."""
     try:
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+        lines = _text(pid, "status").split("\n")  # the name may hold what else ends a line
     except OSError:
         return False
     masks = dict(line.split(":\t") for line in lines if line.startswith(("ShdPnd", "SigBlk")))

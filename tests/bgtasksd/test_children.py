@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -14,6 +15,7 @@ from bgtasksd.children import channel, process
 from bgtasksd.children.exits import Exit, OomCounter
 from bgtasksd.children.fork import fork
 from bgtasksd.children.process import Process
+from bgtasksd.lock import start_ticks
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.processes, pytest.mark.usefixtures("one_thread")]
@@ -198,3 +200,30 @@ def test_the_start_time_of_a_process_does_not_come_from_the_wall_clock():
     assert process.parent(os.getpid()) == os.getppid()
     assert process.unshared_bytes(os.getpid()) > 1024**2
     assert "python" in process.command(os.getpid()) or sys.executable
+
+
+CUT = "загрузка".encode()[:15]
+"""What the kernel keeps of such a name: it ends inside a letter."""
+
+
+@pytest.mark.parametrize("name", [CUT, "a\u2028SigBlk".encode(), b"a) R 1 (\xff"], ids=["cut", "lines", "parentheses"])
+def test_a_process_of_any_name_is_seen(name):
+    reader, writer = os.pipe()
+
+    def body(mask):
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        ctypes.CDLL(None).prctl(15, name, 0, 0, 0)
+        os.write(writer, str(start_ticks(os.getpid())).encode())
+        time.sleep(60)
+        return 0
+
+    child = Process(fork(body))
+    os.close(writer)
+    with os.fdopen(reader, "rb") as told:
+        own_ticks = wait_until(lambda: told.read1(64))
+    assert process.start_ticks(child.pid) == int(own_ticks)
+    assert process.parent(child.pid) == os.getpid()
+    assert process.run_state(child.pid) in ("R", "S")
+    assert not process.handles(child.pid, signal.SIGTERM)
+    child.send_signal(signal.SIGKILL)
+    _end(child)

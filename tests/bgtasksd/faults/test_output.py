@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from bgtasks.models import CompletedTask
@@ -44,3 +46,13 @@ def test_f27_100_mb_without_a_newline_and_streams_taken_away_block_nobody_and_th
 def log_after_the_flood(daemon) -> bytes:
     """Return the log without what the task has written there."""
     return daemon.log_file.read_bytes().replace(b"x" * 2**20, b"")
+
+
+def test_a_project_that_gives_its_processes_a_name_the_kernel_cuts_inside_a_letter_works(make_daemon):
+    daemon = make_daemon(workers=2)
+    daemon.add_setting("import ctypes")
+    daemon.add_setting("ctypes.CDLL(None).prctl(15, 'загрузка'.encode(), 0, 0, 0)")
+    daemon.start()
+    assert b"\xd0\n" in Path(f"/proc/{daemon.worker_pids()[0]}/comm").read_bytes()
+    assert daemon.command("stacks").returncode == 0
+    daemon.assert_converged()
