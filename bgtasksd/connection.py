@@ -18,6 +18,10 @@ class NoAnswer(Exception):
     """The daemon closed the connection, or said nothing in time."""
 
 
+class TooLate(NoAnswer):
+    """It said nothing in time; the connection is still there."""
+
+
 class Refused(Exception):
     """The daemon refused a command; the message says why."""
 
@@ -67,6 +71,8 @@ class Connection:
             try:
                 self._wait_at_most()
                 received = self._socket.recv(65536)
+            except TimeoutError as error:
+                raise TooLate(str(error)) from error
             except OSError as error:
                 raise NoAnswer(str(error)) from error
             if not received:

@@ -11,7 +11,7 @@ from typing import Any
 from bgtasksd.cli.places import DEFAULT_INSTANCE, candidates
 from bgtasksd.cli.printing import complain, fail, say, say_json
 from bgtasksd.cli.values import WrongValue, from_environment
-from bgtasksd.connection import Connection, NoAnswer, Refused
+from bgtasksd.connection import Connection, NoAnswer, Refused, TooLate
 from bgtasksd.directory import UnfitDirectory
 from bgtasksd.status import NOT_RUNNING, USAGE, Sight, look
 
@@ -81,14 +81,15 @@ def give(
             if not typed.json and (text := words(answer)):
                 complain(text)
             connection.be_patient(timeout)
-            return _follow(typed, connection, words, is_stream=is_stream)
+            try:
+                return _follow(typed, connection, words, is_stream=is_stream)
+            except TooLate:
+                message = f"{command} is not over after {timeout:g} s; it goes on"
+                return fail(NOT_DONE, "timeout", message, "bgtasksd events --follow", is_json=typed.json)
     except NobodyThere as error:
         return error.exit_code
     except Refused as error:
         return fail(NOT_DONE, "refused", str(error), is_json=typed.json)
-    except TimeoutError:
-        message = f"{command} is not over after {timeout:g} s; it goes on"
-        return fail(NOT_DONE, "timeout", message, "bgtasksd events --follow", is_json=typed.json)
     except (OSError, NoAnswer, KeyError, ValueError) as error:
         return fail(NOT_DONE, "no_answer", f"the daemon did not answer: {error}", "bgtasksd status", is_json=typed.json)
 

@@ -517,6 +517,24 @@ def test_stop_gives_up_after_its_timeout(project, run) -> None:
 
 
 @pytest.mark.parametrize(
+    "arguments",
+    [["reload", "--wait"], ["scale", "3", "--wait"], ["retire", "--wait"], ["kill", "1", "--wait"], ["drain"]],
+)
+def test_a_change_that_is_not_over_in_time_is_said_to_go_on(project, run, arguments) -> None:
+    (project / "run").mkdir()
+    groups = [{"queues": "*", "before": 1, "workers": 3}]
+    scaled = {"groups": groups, "workers_before": 1, "workers_target": 3}
+    answer = {"change": 1, "running": 1, "workers": [{"slot": 1, "pid": 4711}], **scaled}
+    commands = {name: lambda request: answer for name in ("reload", "scale", "retire", "kill", "drain")}
+    with served(project / "run", {"status": lambda request: status_facts(), **commands}):
+        told = run(*arguments, "--timeout", "300ms")
+        as_json = run(*arguments, "--timeout", "300ms", "--json")
+    assert (told.returncode, as_json.returncode) == (1, 1)
+    assert f"{arguments[0]} is not over after 0.3 s; it goes on" in told.stderr
+    assert json.loads(as_json.stdout.splitlines()[-1])["error"]["code"] == "timeout"
+
+
+@pytest.mark.parametrize(
     "arguments", [["status"], ["status", "--json"], ["version"], ["completion", "bash"], ["check"]]
 )
 def test_an_answer_that_cannot_be_written_is_told_without_a_traceback(tmp_path, arguments) -> None:
