@@ -16,6 +16,12 @@ class Descriptors:
         self._witnessed = {number: file for number, file in files.items() if self._can_be_witnessed(number)}
         self._others = {number: file for number, file in files.items() if number not in self._witnessed}
 
+    def accept(self, exchanged: Iterable[int]) -> None:
+        """Take these for what they are now: others than a task have put another file there."""
+        for number, file in _files_at(exchanged).items():
+            self._witnessed.pop(number, None)
+            self._others[number] = file
+
     def are_unchanged(self) -> bool:
         """Say whether none was closed or replaced by another file."""
         return _files_at(self._others) == self._others and (

@@ -11,8 +11,14 @@ from pathlib import Path
 
 LONGEST_LINE = 4096
 """Bytes that a pipe takes whole or not at all: lines of two processes never mix."""
-STDERR = 2
+STDOUT, STDERR = 1, 2
 SLOW, FULL = "whoever reads this log was too slow", "the file could not be written"
+
+
+_file: tuple[int, int] | None = None
+"""What the log of this process was opened as last; a fork knows it of its parent."""
+
+_exchanged: set[int] = set()
 
 
 class LineStream:
@@ -29,7 +35,7 @@ class LineStream:
 
 
 class WatchedStream:
-    """A log file that may be moved away by others: the next record goes to a new one.
+    """A log file that may be moved away by others: the next record goes to a new one, and so do stdout and stderr.
 
     What cannot be written is counted, and said once that is possible again.
     """
@@ -63,6 +69,7 @@ class WatchedStream:
         self.close()
         self._is_cut = False
         self._descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        _take_standard_streams_along(self._descriptor)
 
     def close(self) -> None:
         """Give the descriptor back."""
@@ -81,12 +88,35 @@ class WatchedStream:
     def _follow(self) -> None:
         """Reopen if the path no longer leads to the file that is open, or a task has closed it."""
         try:
-            there, open_ = Path(self.path).stat(), os.fstat(self._descriptor)
-            is_the_same = (there.st_dev, there.st_ino) == (open_.st_dev, open_.st_ino)
+            is_the_same = _identity(Path(self.path).stat()) == _identity(os.fstat(self._descriptor))
         except OSError:
             is_the_same = False
         if not is_the_same:
             self.reopen()
+
+
+def _take_standard_streams_along(log: int) -> None:
+    """Let stdout and stderr be the log where they were it before, as with `--daemon`: or they keep the old file."""
+    global _file
+    before, _file = _file, _identity(os.fstat(log))
+    for standard in (STDOUT, STDERR) if before not in (None, _file) else ():
+        with contextlib.suppress(OSError):  # a task has closed it
+            if _identity(os.fstat(standard)) == before:
+                os.dup2(log, standard)
+                _exchanged.add(standard)
+
+
+def exchanged() -> tuple[int, ...]:
+    """Return which of stdout and stderr have become another file since this was asked last."""
+    if not _exchanged:  # the usual answer, after each task
+        return ()
+    found = tuple(_exchanged)
+    _exchanged.difference_update(found)
+    return found
+
+
+def _identity(file: os.stat_result) -> tuple[int, int]:
+    return file.st_dev, file.st_ino
 
 
 class NonBlockingHandler(logging.Handler):

@@ -122,6 +122,14 @@ class Daemon:
             self.baseline = self.descriptor_count()
         return self
 
+    def start_in_background(self, *arguments: str) -> None:
+        """Start it as people do by hand; return when every worker is up. Nobody's child, it is found by its mark."""
+        Daemon.not_adopted.update(children())
+        become_subreaper()
+        workers = ("--workers", str(self.workers))
+        started = self.command("start", "--daemon", *workers, *arguments)
+        assert started.returncode == 0, started.stderr
+
     def wait_until_ready(self, within: float = SLOW_MACHINE) -> None:
         """Wait until every worker is up, and the database has been reached."""
         try:
@@ -230,6 +238,12 @@ class Daemon:
         """Return how many workers are up."""
         status = status or self.status()
         return sum(worker["state"] in ("idle", "busy", "finishing") for worker in status["workers"])
+
+    @property
+    def supervisor_pid(self) -> int:
+        """The pid of the supervisor, as it says itself."""
+        pid: int = self.status()["pid"]
+        return pid
 
     def worker_pids(self) -> list[int]:
         """Return the pids of the workers, by slot."""

@@ -13,6 +13,10 @@ class Observer:
     descriptors: Sequence[int] = ()
     """What it needs itself: a task that closes one of them has damaged the process."""
 
+    def exchanged(self) -> Sequence[int]:
+        """Return the descriptors that were given another file, not by a task, since this was asked last."""
+        return ()
+
     def turned(self, want: int) -> None:
         """The loop goes on: before each round trip to the database, also before those that fail.
 

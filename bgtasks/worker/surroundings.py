@@ -21,6 +21,7 @@ class Surroundings:
     def put_right(self, claim: Claim, observer: Observer) -> bool:
         """Put back what this task has changed; say whether there is damage with which no other task should start."""
         self.activation.restore()
+        self.environment.descriptors.accept(observer.exchanged())
         changed = self.environment.restore()
         closed = tidy_connections()
         if changed:

@@ -6,7 +6,7 @@ import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from bgtasksd.children.fork import fork
 from bgtasksd.cli.configuration import Configuration
@@ -26,7 +26,7 @@ def run_in_background(configuration: Configuration, live: Live) -> int:
         output = Path(str(options.log_file)).open("a", encoding="utf-8")  # noqa: SIM115 - the daemon keeps it
     except OSError as error:
         return fail(EXIT_CONFIGURATION, "configuration", f"the log {options.log_file}: {error.strerror}")
-    fork(lambda mask: _be_the_daemon(mask, configuration, live, context(output, report), report))
+    fork(lambda mask: _be_the_daemon(mask, configuration, live, output, report))
     code, text = report.listen()
     if code != 0:
         return fail(code, "start", text or f"it ended before it was ready; see {options.log_file}")
@@ -34,10 +34,11 @@ def run_in_background(configuration: Configuration, live: Live) -> int:
     return 0
 
 
-def _be_the_daemon(mask: set[Any], configuration: Configuration, live: Live, detached: Any, report: Report) -> int:
+def _be_the_daemon(mask: set[Any], configuration: Configuration, live: Live, output: TextIO, report: Report) -> int:
     report.speak()
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-    with detached:
+    with context(output, report):
+        output.close()  # it is stdout and stderr now; a third descriptor would keep a log that was moved away
         notifier = Notifier.from_environment(os.environ)
         notifier.call_when_ready(lambda: report.tell(0, str(os.getpid())), report.fileno())
         code, text = live(configuration, notifier)

@@ -10,6 +10,7 @@ from bgtasks.exceptions import TaskTimeout
 from bgtasks.execution import run_time_limit
 from bgtasks.queue.types import Claim, Outcome, Result
 from bgtasks.worker import Observer
+from bgtasksd import log_streams
 from bgtasksd.scoreboard import Finished, Record, Told, WorkState
 from bgtasksd.zygote.line import Line
 
@@ -47,6 +48,10 @@ class SlotObserver(Observer):
         self.silence = 0.0
         self.in_ring: set[int] = set()
         """Ids of the tasks that stand in the page's ring."""
+
+    def exchanged(self) -> Sequence[int]:
+        """Return stdout and stderr if they have gone on with a log file that was moved away."""
+        return log_streams.exchanged()
 
     def started(self, claim: Claim, sequence: int) -> None:
         """Name the task before anything of it is touched: what kills the worker must be known."""

@@ -67,6 +67,11 @@ def stand(number: int) -> None:
         time.sleep(0.05)
 
 
+@background
+def say(text: str) -> None:
+    print(text, flush=True)  # noqa: T201 - as people do
+
+
 @background(atomic=True)
 def quick_and_atomic(number: int = 0) -> None:
     note("ran", number=number)

@@ -283,6 +283,38 @@ def test_a_moved_log_file_is_let_go_by_every_process(make_daemon, order, creates
     daemon.assert_converged()
 
 
+@pytest.mark.parametrize("concurrency", [1, 3])
+def test_in_the_background_what_tasks_print_goes_with_the_log_file_and_damages_no_worker(make_daemon, concurrency):
+    daemon = make_daemon(workers=2, CONCURRENCY=concurrency)
+    path, moved = daemon.directory / "own.log", daemon.directory / "own.log.1"
+    daemon.start_in_background("--log-file", str(path))
+    workers = daemon.worker_pids()
+    path.rename(moved)
+    assert len(holding(daemon, moved)) >= 5, "supervisor, zygote, maintenance, workers"
+    assert daemon.command("reopen").stdout == f"{path} opened again\n"
+    wait_until(lambda: not holding(daemon, moved), within=20)
+    for number in range(8):
+        tasks.say(f"printed by task {number}.")
+    wait_until(lambda: all(f"printed by task {number}." in path.read_text() for number in range(8)), within=20)
+    wait_until(lambda: CompletedTask.objects.count() == 8, within=20)
+    assert daemon.worker_pids() == workers, path.read_text()
+    assert "damaged" not in path.read_text()
+    assert daemon.command("stop").returncode == 0
+
+
+def test_in_the_background_a_new_worker_finds_the_log_file_that_nobody_has_ordered_to_open(make_daemon):
+    daemon = make_daemon(workers=1)
+    path, moved = daemon.directory / "own.log", daemon.directory / "own.log.1"
+    daemon.start_in_background("--log-file", str(path))
+    path.rename(moved)
+    daemon.end_worker(1)
+    wait_until(lambda: daemon.is_ready, within=20)
+    tasks.say("printed by a task")
+    wait_until(lambda: path.exists() and "printed by a task" in path.read_text(), within=20)
+    assert not {daemon.supervisor_pid, *daemon.worker_pids()} & set(holding(daemon, moved))
+    assert daemon.command("stop").returncode == 0
+
+
 def holding(daemon, path):
     """Return the pids of the daemon's processes that have this very file open."""
     return [
