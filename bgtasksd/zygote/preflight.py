@@ -15,6 +15,8 @@ from bgtasksd.zygote import application
 
 MOST_NAMED = 5
 LONGEST_PROBLEM = 8000
+NO_DATABASE = "django.db.backends.dummy"
+"""What stands for `default` where a project has left it empty."""
 
 
 def report(line: Channel, options: Options, mask: Mask, *, loaded: bool) -> int:
@@ -52,6 +54,8 @@ def _unapplied_migrations() -> Iterator[str]:
     from bgtasks.queue import claims
 
     for alias in dict.fromkeys((DEFAULT_DB_ALIAS, claims.alias())):
+        if connections.settings[alias]["ENGINE"] == NO_DATABASE:
+            continue
         try:
             executor = MigrationExecutor(connections[alias])
             plan = executor.migration_plan(executor.loader.graph.leaf_nodes())

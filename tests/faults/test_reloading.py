@@ -64,6 +64,21 @@ def test_new_workers_have_the_new_code_and_the_new_limits(make_daemon):
     daemon.assert_converged()
 
 
+def test_a_project_without_a_default_database_is_reloaded(make_daemon):
+    daemon = make_daemon(workers=1)
+    daemon.add_setting("DATABASES = {'default': {}, 'tasks': DATABASES['default']}")
+    daemon.add_setting("BGTASKS = {**BGTASKS, 'DATABASE': 'tasks'}")
+    daemon.add_setting("class Router:")
+    daemon.add_setting("    def db_for_read(self, *_, **hints): return 'tasks'")
+    daemon.add_setting("    db_for_write = db_for_read")
+    daemon.add_setting("    def allow_migrate(self, alias, *_, **hints): return alias == 'tasks'")
+    daemon.add_setting("DATABASE_ROUTERS = [Router()]")
+    daemon.start()
+    reloaded = daemon.command("reload", "--wait", "--timeout", "60")
+    assert reloaded.returncode == 0, reloaded.stderr
+    daemon.assert_converged()
+
+
 BROKEN = {
     "a syntax error": ({"tasks.py": "def broken(:\n"}, "SyntaxError"),
     "a failing system check": (
