@@ -80,6 +80,8 @@ class Facts:
     unkillable: tuple[tuple[int, int | None], ...] = ()
     """Slot and pid."""
     queues: tuple[dict[str, Any], ...] = ()
+    queues_left_out: int = 0
+    """Of how many queues there are no figures."""
     figures_age_s: float | None = None
     totals: dict[str, Any] = field(default_factory=dict)
     last_hour: dict[str, int] = field(default_factory=dict)
@@ -125,6 +127,7 @@ def as_json(facts: Facts, found: list[Problem], since: dict[Problem, str]) -> di
         "workers_target": facts.workers_target,
         "workers": [dataclasses.asdict(worker) for worker in facts.workers],
         "queues": list(facts.queues),
+        "queues_left_out": facts.queues_left_out,
         "figures_age_s": _seconds(facts.figures_age_s),
         "count_cap": COUNT_CAP,
         "totals": facts.totals,
@@ -147,6 +150,7 @@ def blank(instance: str, state: str) -> dict[str, Any]:
         **dict.fromkeys(("started_at", "uptime_s", "workers_target")),
         "workers": [],
         "queues": [],
+        "queues_left_out": 0,
         "figures_age_s": None,
         "count_cap": COUNT_CAP,
         "totals": totals_of({}, {}),

@@ -50,6 +50,7 @@ def lines(before: Look | None, now: Look, draw: Callable[[tuple[str, ...], list[
     text += [problem_line(problem, colour=colour) for problem in facts["problems"]]
     if facts["queues"]:
         text += ["", *draw(QUEUES, [_queue(queue, facts["count_cap"]) for queue in facts["queues"]]).split("\n")]
+        text += [f"and {facts['queues_left_out']:,} more"] if facts["queues_left_out"] else []
     # the workers last: of many there may not be room for all
     text += ["", *draw(WORKERS, [_worker(worker) for worker in facts["workers"]]).split("\n")]
     return text

@@ -112,7 +112,9 @@ def _up(workers: list[Facts]) -> str:
 
 
 def _queues(facts: Facts) -> str:
-    return "     ".join(_queue(queue, facts["count_cap"]) for queue in facts["queues"]) or "none known yet"
+    named = [_queue(queue, facts["count_cap"]) for queue in facts["queues"]]
+    left_out = facts["queues_left_out"]
+    return "     ".join([*named, *([f"and {left_out:,} more"] if left_out else [])]) or "none known yet"
 
 
 def _queue(queue: Facts, cap: int) -> str:

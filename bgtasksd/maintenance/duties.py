@@ -23,6 +23,7 @@ from bgtasks.queue.types import Death, Ending
 from bgtasksd import journal
 from bgtasksd.children.channel import Channel, ChannelClosed, Message
 from bgtasksd.directory import WAKE_NAME
+from bgtasksd.maintenance.bounding import bounded
 from bgtasksd.maintenance.other_hosts import OtherHosts
 from bgtasksd.options import Options
 from bgtasksd.scoreboard import Page, claims_on, progress_on
@@ -44,7 +45,6 @@ NOTHING_FOUND: dict[str, Any] = {
     "accounted": [],
     "made_ready": 0,
     "found_ready": False,
-    "queues": None,
     "released": 0,
     "reclaimed": 0,
 }
@@ -136,6 +136,8 @@ class Duties:
         report = self.maintenance.run_due()
         after = claims_on(self.pages)
         lost = (before & after) - report.renewal.held if report.renewal else set()
+        if report.queues is not None:  # by themselves: whatever their size, the rest is told
+            self.line.send("figures", **bounded(report.queues))
         self.tell(
             {
                 "database_up": report.is_database_up,
@@ -147,7 +149,6 @@ class Duties:
                 "accounted": [self.deaths.pop(name) for name in report.accounted if name in self.deaths],
                 "made_ready": report.made_ready,
                 "found_ready": report.found_ready,
-                "queues": report.queues,
                 **_taken(report),
             }
         )

@@ -94,6 +94,8 @@ class Situation:
     strays_reaped: dict[int, Exit] = field(default_factory=dict)
     """Ended children nobody knew, the newest few: a worker may die before its pid is told."""
     queues: list[dict[str, object]] = field(default_factory=list)
+    queues_left_out: int = 0
+    """Of how many there are no figures: more than one message holds."""
     figures_at: float | None = None
     turned_at: float | None = None
     renewed_at: float | None = None

@@ -1,4 +1,4 @@
-"""What maintenance tells the supervisor: the database, renewals, lost and cancelled claims, deaths accounted for."""
+"""What maintenance tells the supervisor: the database, renewals, lost and cancelled claims, deaths, figures."""
 
 from __future__ import annotations
 
@@ -30,6 +30,8 @@ def hear_maintenance(
         _booted(situation, link, message)
     elif kind == "turn":
         _turned(situation, message)
+    elif kind == "figures":
+        _sampled(situation, message)
     elif link in situation.beside:
         link.tell_reload(message)
     elif kind == "error":
@@ -60,10 +62,6 @@ def _turned(situation: Situation, message: Message) -> None:
     _note_database(situation, message, now)
     if message.get("renewed"):
         situation.renewed_at = now
-    if message.get("queues") is not None:
-        if situation.figures_at is None:
-            _announce_waiting(message["queues"])
-        situation.queues, situation.figures_at = message["queues"], now
     for name in ("released", "reclaimed"):
         situation.totals.past[name] += message.get(name, 0)
     situation.deaths.account(message.get("accounted", ()))
@@ -73,6 +71,13 @@ def _turned(situation: Situation, message: Message) -> None:
         _interrupt(situation, claim, Cause.CLAIM_LOST)
     for claim in message.get("cancel", ()):
         _interrupt(situation, claim, Cause.CANCELLED)
+
+
+def _sampled(situation: Situation, message: Message) -> None:
+    if situation.figures_at is None:
+        _announce_waiting(message["queues"])
+    situation.queues, situation.queues_left_out = message["queues"], message["left_out"]
+    situation.figures_at = situation.clock.now()
 
 
 def _note_database(situation: Situation, message: Message, now: float) -> None:

@@ -98,6 +98,7 @@ class Viewing:
             workers=tuple(self._worker(slot) for slot in situation.slots),
             unkillable=self._unkillable(),
             queues=tuple(situation.queues),
+            queues_left_out=situation.queues_left_out,
             figures_age_s=self._age(situation.figures_at),
             totals=facts.totals_of(total, situation.totals.recycled),
             last_hour=situation.totals.last_hour(total),

@@ -20,7 +20,7 @@ TEXT = """
   {"name": "mail", "ready": 32, "scheduled": 0, "running": 0, "oldest_ready_age_s": 4.2, "workers": 2, "paused": false, "pause": null},
   {"name": "reports", "ready": 0, "scheduled": 0, "running": 0, "oldest_ready_age_s": null, "workers": 2, "paused": true,
    "pause": {"by": "ana", "reason": "migration", "since": "2026-11-21T11:51:10Z", "until": null}}],
- "figures_age_s": 1.9, "count_cap": 10000,
+ "queues_left_out": 0, "figures_age_s": 1.9, "count_cap": 10000,
  "totals": {"done": 81442, "failed": 190, "retried": 66, "cancelled": 2, "released": 1, "reclaimed": 0,
             "recycled": {"age": 2, "memory": 1, "tasks": 0, "reload": 0}, "crashed": 0},
  "last_hour": {"done": 4812, "failed": 19, "retried": 6, "reclaimed": 0},

@@ -46,7 +46,7 @@ MADE_ANEW = {
     Slot: {"is_rolling"},
     Situation: {
         *("beside", "errands", "oom", "serves", "on_free", "on_more", "is_reloading", "is_upgrading", "is_stopping"),
-        *("error_text", "error_code"),
+        *("error_text", "error_code", "queues_left_out"),
     },
 }
 """Nothing of the kind is under way when a daemon is upgraded, or it is read again."""
