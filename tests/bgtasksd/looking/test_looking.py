@@ -289,8 +289,9 @@ def test_in_the_background_what_tasks_print_goes_with_the_log_file_and_damages_n
     path, moved = daemon.directory / "own.log", daemon.directory / "own.log.1"
     daemon.start_in_background("--log-file", str(path))
     workers = daemon.worker_pids()
+    wait_until(lambda: len(holding(daemon, path)) >= 5, within=20, what="supervisor, zygote, maintenance, workers")
     path.rename(moved)
-    assert len(holding(daemon, moved)) >= 5, "supervisor, zygote, maintenance, workers"
+    assert holding(daemon, moved)
     assert daemon.command("reopen").stdout == f"{path} opened again\n"
     wait_until(lambda: not holding(daemon, moved), within=20)
     for number in range(8):
