@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import select
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -20,6 +19,7 @@ from bgtasks.execution.body import call_beside, interrupt
 from bgtasks.execution.running import concluded, prepared
 from bgtasks.execution.shared_thread import SharedThread
 from bgtasks.queue.types import Claim, Outcome
+from bgtasks.readable import readable
 
 logger = logging.getLogger("bgtasks.execution")
 
@@ -99,13 +99,13 @@ class Places:
     def select(self, descriptors: Sequence[int], seconds: float) -> list[int]:
         """Let the coroutines run until one of these descriptors is readable, one has ended, or the time is over."""
         if not self.taken:
-            return select.select(descriptors, [], [], seconds)[0]
-        readable: list[int] = []
+            return readable(descriptors, seconds)
+        found: list[int] = []
         if self._ended:
-            return readable
+            return found
 
         def hear(descriptor: int) -> None:
-            readable.append(descriptor)
+            found.append(descriptor)
             self._loop.stop()
 
         for descriptor in descriptors:
@@ -115,7 +115,7 @@ class Places:
         timer.cancel()
         for descriptor in descriptors:
             self._loop.remove_reader(descriptor)
-        return readable
+        return found
 
     def _turn(self) -> None:
         try:

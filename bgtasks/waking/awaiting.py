@@ -6,10 +6,10 @@ import asyncio
 import contextlib
 import os
 import secrets
-import select
 import time
 
 from bgtasks import places
+from bgtasks.readable import readable
 from bgtasks.waking.awaited import BEGINNING
 from bgtasks.waking.receiving import ENDING, bound, clear_left_over
 
@@ -49,7 +49,7 @@ class Ear:
         """Sleep so long, or until somebody tells."""
         if self.socket is None:
             time.sleep(seconds)
-        elif select.select([self.socket], [], [], seconds)[0]:
+        elif readable([self.socket.fileno()], seconds):
             self._read()
 
     async def asleep(self, seconds: float) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import select
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -20,6 +19,7 @@ from bgtasks.maintenance.progress import ProgressNotes
 from bgtasks.maintenance.relief import Relief
 from bgtasks.queue import claims
 from bgtasks.queue.types import Death, Ending
+from bgtasks.readable import readable
 from bgtasksd import journal
 from bgtasksd.children.channel import Channel, ChannelClosed, Message
 from bgtasksd.directory import WAKE_NAME
@@ -108,7 +108,7 @@ class Duties:
         sources, at_most = self.other_hosts.sources(may_listen=is_briefed and not self.maintenance.failures)
         if is_briefed:
             seconds = min(seconds, self.maintenance.seconds_until_next())
-        select.select([self.line.fileno(), *sources], [], [], max(0.0, min(seconds, at_most)))
+        readable([self.line.fileno(), *sources], min(seconds, at_most))
 
     def listen(self) -> bool:
         """Act on every message that has come; False for `exit`."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import select
 import signal
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from bgtasks.readable import readable
 from bgtasksd import journal
 from bgtasksd.children.channel import Channel, ChannelClosed
 from bgtasksd.scoreboard import Page, Reason
@@ -36,7 +36,7 @@ class Line:
         """Somebody has said that there is work, since the last wait."""
         self.rests = 0
         """How often this worker had nothing to do."""
-        self.select: Callable[[Sequence[int], float], Sequence[int]] = _readable
+        self.select: Callable[[Sequence[int], float], Sequence[int]] = readable
         """Sleeps until a descriptor is readable: a worker with several places lets coroutines run meanwhile."""
         self.on_drain: Callable[[str], None] = _nobody
         self.on_order: Callable[[int, Reason], None] = _nobody
@@ -123,7 +123,3 @@ class Line:
         """Interrupt the tasks that the orders in the page name. Called from a signal handler."""
         for order in self.page.orders():
             self.on_order(*order)
-
-
-def _readable(descriptors: Sequence[int], seconds: float) -> Sequence[int]:
-    return select.select(descriptors, [], [], seconds)[0]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-import select
 import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+
+from bgtasks.readable import readable
 
 
 class Bell:
@@ -19,7 +20,7 @@ class Bell:
         os.set_blocking(self.reader, False)
         os.set_blocking(self.writer, False)
         self.before = -1
-        self.select: Callable[[Sequence[int], float], Sequence[int]] = _readable
+        self.select: Callable[[Sequence[int], float], Sequence[int]] = readable
         """Sleeps until a descriptor is readable: a worker with several places lets coroutines run meanwhile."""
         self.was_rung = False
         """What ended the last sleep: a ring, and not only a descriptor."""
@@ -49,7 +50,3 @@ class Bell:
             signal.set_wakeup_fd(self.before)
         os.close(self.reader)
         os.close(self.writer)
-
-
-def _readable(descriptors: Sequence[int], seconds: float) -> Sequence[int]:
-    return select.select(descriptors, [], [], seconds)[0]

@@ -7,6 +7,7 @@ import os
 import resource
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,39 @@ from tests.lifecycle import tasks
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.processes
+
+FULL = """
+import os, resource, sys
+hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096), hard))
+for number in range(3, 1100):
+    os.dup2(0, number)
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
+"""As with hundreds of workers: what is opened from here on has a number above 1024."""
+
+
+@pytest.mark.parametrize("concurrency", [1, 3])
+@pytest.mark.parametrize("preload", ["auto", "none"])
+def test_descriptors_above_1024_are_waited_for_like_any_other(make_daemon, preload, concurrency):
+    daemon = make_daemon(workers=2, CONCURRENCY=concurrency)
+    daemon.wrapper = (sys.executable, "-c", FULL)
+    daemon.start("--preload", preload)
+    for number in range(3):
+        tasks.quick(number)
+    daemon.assert_each_ran_once(3)
+    maintenance = daemon.status()["maintenance"]["pid"]
+    assert "socket:" in "".join(_targets(maintenance, above=1024)), "it has its line there"
+    daemon.end_worker(1)
+    daemon.assert_converged()
+    assert daemon.status()["maintenance"]["pid"] == maintenance
+    assert "filedescriptor out of range" not in daemon.log
+
+
+def _targets(pid, above):
+    entries = Path(f"/proc/{pid}/fd").iterdir()
+    return [str(each.readlink()) for each in entries if int(each.name) > above]
+
 
 NOBODY = 65534
 AS_NOBODY = [
