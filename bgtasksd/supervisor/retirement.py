@@ -47,7 +47,15 @@ def wants_successor(situation: Situation, slot: Slot) -> bool:
     if slot.child is None or slot.successor is not None or situation.is_stopping:
         return False
     is_old = slot.is_rolling and slot.child.generation != situation.generation
-    return is_old or (len(situation.slots.wanted) == 1 and bool(slot.child.limit))
+    return is_old or (bool(slot.child.limit) and _may_be_doubled(situation, slot.child))
+
+
+def _may_be_doubled(situation: Situation, child: Child) -> bool:
+    """Tell whether this is the only worker, and those before it, which may run coroutines for long, are few enough."""
+    slots = situation.slots
+    # Who has done its count of tasks runs nothing any more; who has reached another limit goes on until it is let go.
+    most = 2 * slots.target + (child.limit == "max_tasks")
+    return len(slots.wanted) == 1 and len(slots.children()) < most
 
 
 def _retire(situation: Situation, child: Child) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 from collections.abc import Sequence
@@ -71,11 +72,9 @@ class Spawning:
 
     def spawn(self, slot: Slot) -> None:
         """Ask the zygote for one worker."""
-        situation = self.situation
-        indexes = self._take_pages()
-        if not indexes:
-            return
+        situation, indexes = self.situation, list[int]()
         try:
+            indexes = self._take_pages()
             child, theirs = self._make_child(slot, indexes)
         except OSError as error:
             self._free_pages(indexes)
@@ -96,13 +95,13 @@ class Spawning:
         situation.tell_workers()
 
     def _take_pages(self) -> list[int]:
-        """Return the indexes of a worker's pages, its own and those of its places; none if there are not enough."""
+        """Return the indexes of a worker's pages, its own and those of its places. Raises OSError for want of them."""
         wanted = 1 + pages_of(self.situation.options.concurrency)
         taken = [index for _ in range(wanted) if (index := self.situation.board.take()) is not None]
         if len(taken) == wanted:
             return taken
         self._free_pages(taken)
-        return []
+        raise OSError(errno.ENOSPC, "every page of the scoreboard is in use")
 
     def _free_pages(self, indexes: Sequence[int]) -> None:
         for index in indexes:

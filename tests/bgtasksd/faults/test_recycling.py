@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from bgtasks.models import CompletedTask, Task, TaskAttempt
+from bgtasksd.children.process import parent
 from tests.daemon import SLOW_MACHINE
-from tests.lifecycle import tasks
+from tests.lifecycle import coroutines, tasks
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.processes
@@ -152,3 +153,33 @@ def test_f37_the_replacement_of_an_only_worker_is_up_before_the_old_one_leaves(m
     wait_until(replaced, within=20)
     assert not gaps
     assert daemon.is_ready
+
+
+def supervised(daemon) -> int:
+    """Return how many processes the supervisor has, the zygote and maintenance among them."""
+    return sum(parent(pid) == daemon.pid for pid in daemon.processes())
+
+
+def test_f37_an_only_worker_whose_coroutines_outlast_its_age_has_one_process_beside_it_at_most(make_daemon):
+    daemon = make_daemon(workers=1, TASK_MODULES=["tests.lifecycle.coroutines"], CONCURRENCY=2)
+    daemon.variables["BGTASKS_TEST_MIN_LIFETIME"] = "0.5"
+    daemon.start("--max-age", "1s")
+    coroutines.wait_for_file("go", 0)
+    first = wait_until(lambda: daemon.ledger("started"), SLOW_MACHINE)[0]["pid"]
+    wait_until(lambda: daemon.worker_pids() != [first], SLOW_MACHINE, "one that is young")
+    coroutines.wait_for_file("go", 1)
+    wait_until(lambda: len(daemon.ledger("started")) == 2, SLOW_MACHINE)
+    second, most = daemon.ledger("started")[1]["pid"], 0
+
+    def goes_on_at_three_times_its_age():
+        nonlocal most
+        most = max(most, supervised(daemon))
+        return daemon.worker(1)["age_s"] > 3
+
+    wait_until(goes_on_at_three_times_its_age, SLOW_MACHINE)
+    assert most == 2 + 2
+    (daemon.directory / "go").touch()
+    wait_until(lambda: CompletedTask.objects.count() == 2, SLOW_MACHINE)
+    wait_until(lambda: daemon.worker_pids() != [second], SLOW_MACHINE, "the next one")
+    assert first != second
+    assert not TaskAttempt.objects.exists()
