@@ -19,7 +19,7 @@ Live = Callable[[Configuration, Notifier], tuple[int, str]]
 
 
 def run_in_background(configuration: Configuration, live: Live) -> int:
-    """Start the daemon detached; return 0 when every worker is up, else the code with which it ended."""
+    """Start the daemon detached; return 0 when it is ready, else the code with which it ended."""
     options = configuration.options
     report = Report()
     try:

@@ -41,21 +41,30 @@ class Notices:
         if situation.is_stopping and not self.said_stopping:
             self.said_stopping = True
             self.notifier.stopping(self.text())
-        if not situation.was_ready and not situation.is_stopping and situation.slots.ready == situation.slots.target:
+        if not situation.was_ready and not situation.is_stopping and self._start_is_over():
             self._say_ready()
         self._extend()
         self.notifier.status(self.text())
         self.notifier.watchdog()
 
+    def _start_is_over(self) -> bool:
+        """Tell whether every worker is up, or some are and the others have had their time: they are a problem then."""
+        situation, slots = self.situation, self.situation.slots
+        has_had_time = situation.clock.now() - situation.started_at > situation.options.boot_timeout
+        return slots.ready == slots.target or (slots.ready > 0 and has_had_time)
+
     def _say_ready(self) -> None:
-        situation = self.situation
+        situation, slots = self.situation, self.situation.slots
         situation.was_ready = True
         seconds = situation.clock.now() - situation.started_at
-        logger.info(
-            "ready, %s up in %.1f s. Ctrl-C lets running tasks finish.",
-            "1 worker" if situation.slots.target == 1 else f"{situation.slots.target} workers",
+        up = str(slots.ready) if slots.ready == slots.target else f"{slots.ready} of {slots.target}"
+        logger.log(
+            logging.INFO if slots.ready == slots.target else logging.WARNING,
+            "ready, %s %s up in %.1f s. Ctrl-C lets running tasks finish.",
+            up,
+            "worker" if slots.target == 1 else "workers",
             seconds,
-            extra={"event": "ready", "workers": situation.slots.target, "seconds": round(seconds, 3)},
+            extra={"event": "ready", "workers": slots.ready, "seconds": round(seconds, 3)},
         )
         self.notifier.ready(self.text())
 

@@ -1,5 +1,5 @@
-"""Daemons on the test database."""
+"""Daemons on the test database, and the socket on which systemd would listen."""
 
-from tests.lifecycle.conftest import make_daemon
+from tests.lifecycle.conftest import make_daemon, systemd
 
-__all__ = ["make_daemon"]
+__all__ = ["make_daemon", "systemd"]

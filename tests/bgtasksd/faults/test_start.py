@@ -10,6 +10,8 @@ import time
 import pytest
 
 from bgtasks.models import CompletedTask
+from tests.bgtasksd.faults.test_crash_loops import break_new_workers
+from tests.daemon import SLOW_MACHINE
 from tests.lifecycle import tasks
 from tests.settings import VENDOR
 from tests.waiting import wait_until
@@ -17,6 +19,14 @@ from tests.waiting import wait_until
 pytestmark = pytest.mark.processes
 
 POINTS = 10
+ONE_BOOTS = """
+import os, pathlib
+if os.getpgrp() == os.getpid() and not pathlib.Path(__file__ + ".mended").exists():  # a worker leads a group of its own
+    try:
+        os.close(os.open(__file__ + ".taken", os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        os._exit(1)
+"""
 
 
 def test_f59_sigterm_at_any_moment_of_the_start_ends_it_and_leaves_nothing_behind(make_daemon):
@@ -99,3 +109,22 @@ def test_missing_tables_are_named_with_the_command_and_the_daemon_goes_on_when_t
     subprocess.run(migrate, env=daemon.environment(), cwd=daemon.directory, check=True, capture_output=True)
     wait_until(lambda: daemon.is_ready, within=20)
     assert daemon.status()["problems"] == []
+
+
+def test_f39_a_start_in_which_some_workers_come_up_and_others_never_do_is_over_and_degraded(make_daemon, systemd):
+    address, listen = systemd
+    daemon = make_daemon(workers=2, PRELOAD="none", BOOT_TIMEOUT=10)
+    break_new_workers(daemon, ONE_BOOTS)
+    daemon.variables["NOTIFY_SOCKET"] = address
+    daemon.start(is_awaited=False)
+    wait_until(lambda: (seen := daemon.try_status()) and daemon.ready_workers(seen) == 1, SLOW_MACHINE)
+    assert daemon.status()["state"] == "starting"
+    assert "READY=1" not in listen()
+    wait_until(lambda: daemon.status()["state"] == "degraded", SLOW_MACHINE)
+    assert listen().count("READY=1") == 1
+    assert daemon.log_lines("ready, 1 of 2 workers up")
+    wait_until(lambda: "slot_in_backoff" in {each["code"] for each in daemon.status()["problems"]}, SLOW_MACHINE)
+    daemon.settings_file.with_name(daemon.settings_file.name + ".mended").touch()
+    assert daemon.command("reload", "--wait").returncode == 0
+    wait_until(lambda: daemon.status()["state"] == "running" and daemon.is_ready, SLOW_MACHINE)
+    assert listen().count("READY=1") == 2
