@@ -132,9 +132,10 @@ class Duties:
     def work(self) -> None:
         """Do one round and report it. What a worker holds before and after it, but not by the table, it has lost."""
         self.worked_at = time.monotonic()
-        before = claims_on(self.pages)
+        renewed = self.pages_of_workers()
+        before = claims_on(renewed)
         report = self.maintenance.run_due()
-        after = claims_on(self.pages)
+        after = claims_on(renewed)
         lost = (before & after) - report.renewal.held if report.renewal else set()
         if report.queues is not None:  # by themselves: whatever their size, the rest is told
             self.line.send("figures", **bounded(report.queues))
@@ -153,6 +154,11 @@ class Duties:
             }
         )
         self.maintenance.burial.patience = BURIAL_PATIENCE
+
+    def pages_of_workers(self) -> list[Page]:
+        """Return the pages of those whose leases we renew: of others, told of a little later, nothing is known."""
+        numbers = {int(name.rpartition(":")[2], 16) for name in self.workers or ()}
+        return [page for page in self.pages if page.worker_id in numbers]
 
     def tell(self, found: dict[str, Any]) -> None:
         """Tell the supervisor what a round has found; of rounds that find nothing one a second is enough."""

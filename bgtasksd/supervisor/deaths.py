@@ -27,7 +27,10 @@ class Deaths:
         self.path = Path(os.environ.get("STATE_DIRECTORY", "").split(":")[0] or directory) / SPOOL_NAME
         self.clock = clock
         self.waiting: dict[int, dict[str, Any]] = {}
+        self.untold: dict[int, dict[str, Any]] = {}
+        """Those of them that maintenance has not heard of."""
         self.on_report: Callable[[dict[str, Any]], object] = nothing
+        """Tells maintenance of one; returns whether it fitted into its line."""
         self._reported_at: dict[int, float] = {}
         self._spooled: set[int] = set()
         self._last = 0
@@ -37,10 +40,11 @@ class Deaths:
         return [[death, self._reported_at[number], number in self._spooled] for number, death in self.waiting.items()]
 
     def take_over(self, waiting: list[Any]) -> None:
-        """Go on waiting for these; they are told again by whoever starts maintenance."""
+        """Go on waiting for these; all are told again."""
         for death, at, is_spooled in waiting:
             number = death["id"]
-            self.waiting[number], self._reported_at[number] = death, at
+            self.waiting[number] = self.untold[number] = death
+            self._reported_at[number] = at
             if is_spooled:
                 self._spooled.add(number)
             self._last = max(self._last, number)
@@ -49,19 +53,28 @@ class Deaths:
         """Take one death; it is told to maintenance until that has accounted for it."""
         self._last += 1
         death = {**death, "id": self._last}
-        self.waiting[self._last] = death
+        self.waiting[self._last] = self.untold[self._last] = death
         self._reported_at[self._last] = self.clock.now()
-        self.on_report(death)
+        self.tell()
+
+    def tell(self) -> bool:
+        """Tell what was not told yet, as far as it fits; return whether nothing is left."""
+        for number, death in list(self.untold.items()):
+            if not self.on_report(death):
+                return False
+            del self.untold[number]
+        return True
 
     def tell_again(self) -> None:
         """Tell a new maintenance process everything that waits."""
-        for death in list(self.waiting.values()):
-            self.on_report(death)
+        self.untold = dict(self.waiting)
+        self.tell()
 
     def account(self, ids: Iterable[int]) -> None:
         """Forget what maintenance has written down."""
         for number in ids:
             self.waiting.pop(number, None)
+            self.untold.pop(number, None)
             self._reported_at.pop(number, None)
         if self._spooled and not self.waiting:
             self._spooled.clear()

@@ -113,10 +113,12 @@ class Generations:
         return min(due, default=None)
 
     def run(self) -> None:
-        """Start what is missing, end what is silent, and forget those that have left."""
+        """Start what is missing, end what is silent, forget those that have left; tell who lives if that is owed."""
         situation = self.situation
         for each in situation.helpers():
             each.run()
+        if situation.are_workers_untold:
+            situation.tell_workers()
         for link in [link for link in situation.beside if link.is_gone and not link.is_wanted]:
             situation.beside.remove(link)
             link.close()

@@ -99,6 +99,8 @@ class Situation:
     figures_at: float | None = None
     turned_at: float | None = None
     renewed_at: float | None = None
+    are_workers_untold: bool = False
+    """Maintenance reads nothing at the moment, and its line is full: it does not know who lives."""
 
     def helpers(self) -> list[Link | Errand]:
         """Return every process of ours that is no worker; the zygote first, for maintenance may come out of it."""
@@ -123,7 +125,7 @@ class Situation:
         self.events.note(event, f"w{child.slot}  {text}", slot=child.slot, worker_pid=child.pid, worker=child.worker)
 
     def tell_workers(self) -> None:
-        """Tell maintenance who lives: their claims are renewed.
+        """Tell maintenance who lives: their claims are renewed. What does not fit into its line is told later.
 
         Not before it has booted, and been told of the dead: who is neither alive nor dead there is buried, and what
         stood in its ring would run again.
@@ -131,4 +133,4 @@ class Situation:
         if not self.maintenance.is_ready:
             return
         names = [child.worker for child in self.slots.children() if child.is_alive]
-        self.maintenance.send("workers", names=names)
+        self.are_workers_untold = not (self.deaths.tell() and self.maintenance.send("workers", names=names))

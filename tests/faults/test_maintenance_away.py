@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import threading
 import time
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ import pytest
 from django.db import connection, transaction
 
 from bgtasks.models import CompletedTask, Task, TaskAttempt
+from bgtasksd.directory import WAKE_NAME
 from tests.daemon import SLOW_MACHINE
 from tests.hosts import need_hosts, on_host
 from tests.lifecycle import tasks
@@ -84,6 +86,37 @@ def stopped(pid):
         yield
     finally:
         os.kill(pid, signal.SIGCONT)
+
+
+def fill_line_of_maintenance(daemon):
+    """Have the supervisor tell maintenance, which reads nothing, more than its line holds; return when it has."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+        sender.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)  # few fit in at once, and each few are passed on
+        for _ in range(3000):
+            sender.sendto(b"1 scheduled 3600", str(daemon.runtime / WAKE_NAME))
+
+
+@pytest.mark.skipif(VENDOR != "sqlite", reason="what decides is the same everywhere")
+def test_f77_who_lives_and_who_died_is_told_again_when_the_line_of_maintenance_was_full(make_daemon):
+    daemon = make_daemon(workers=2, LEASE=6).start()
+    task = tasks.hang_once(1)
+    wait_until(lambda: is_started(daemon, 1), within=SLOW_MACHINE)
+    before, obstacle = daemon.worker_pids(), daemon.directory / "stand-2"
+    obstacle.touch()
+    with stopped(maintenance(daemon)):
+        fill_line_of_maintenance(daemon)
+        for pid in before:
+            os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: len(daemon.log_lines("killed from outside")) == 2, within=SLOW_MACHINE)
+        standing = tasks.stand(2)
+        wait_until(lambda: daemon.ledger("ran"), within=SLOW_MACHINE)
+    completed = wait_until(lambda: CompletedTask.objects.filter(pk=task.pk).first(), within=SLOW_MACHINE)
+    assert (completed.attempts, completed.crashes) == (2, 1)
+    assert not daemon.log_lines("claim_lost|ClaimLost")
+    obstacle.unlink()
+    completed = wait_until(lambda: CompletedTask.objects.filter(pk=standing.pk).first(), within=SLOW_MACHINE)
+    assert (completed.attempts, len(daemon.ledger("ran"))) == (1, 1)
+    daemon.assert_converged()
 
 
 @contextmanager
