@@ -49,6 +49,7 @@ def pack(supervisor: Supervisor, luggage: Luggage, mask: set[Any]) -> State:
         "sockets": supervisor.servers.handed_over(luggage.take),
         "wake": supervisor.waking.socket.handed_over(luggage.take),
         **_records(situation),
+        "before_us": sorted(supervisor.strays.before_us),
         "changes": supervisor.changes.last,
         "drain": supervisor.draining.handed_over(),
         "following": supervisor.following.number,

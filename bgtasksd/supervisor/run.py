@@ -128,6 +128,7 @@ class Supervisor:
     def start(self) -> None:
         """Take the steps between the lock and the first turn; signals are blocked meanwhile."""
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        self.strays.spare_those_before_us()
         self._take_hold()
         self.servers.open(self.situation.loop.selector)
         self._open_wake_socket()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 
 from bgtasksd.children.process import Process, children, command, reap_strays
 from bgtasksd.supervisor.situation import Situation
@@ -17,7 +18,7 @@ logger = logging.getLogger("bgtasksd.supervisor")
 
 
 class Strays:
-    """Children of ours that are neither workers nor zygote nor maintenance."""
+    """Children of ours that are neither workers nor zygote nor maintenance, nor in the group of a worker."""
 
     def __init__(self, situation: Situation) -> None:
         self.situation = situation
@@ -28,6 +29,12 @@ class Strays:
         """Seen once: a worker that is just being born looks the same."""
         self.told: dict[int, float] = {}
         """When each was reported, and sent SIGTERM."""
+        self.before_us: set[int] = set()
+        """Children that this process had already: what a script began before it executed us is none of our business."""
+
+    def spare_those_before_us(self) -> None:
+        """Leave alone for ever what is there now: nothing was forked yet."""
+        self.before_us = set(children())
 
     def next_at(self) -> float | None:
         """Return when the next look is due."""
@@ -49,7 +56,7 @@ class Strays:
         spawning = any(child.state is State.SPAWNING for child in situation.slots.children())
         if spawning or any(link.is_awaited for link in (situation.maintenance, *situation.beside)):
             return
-        found = set(children()) - self.known()
+        found = self.left_behind()
         self.told = {pid: at for pid, at in self.told.items() if pid in found}
         for pid in found & self.suspects:
             self.deal_with(pid)
@@ -71,8 +78,16 @@ class Strays:
         """Kill what is left when the daemon ends, where that is the policy."""
         if not self.are_ended:
             return
-        for pid in set(children()) - self.known():
+        for pid in self.left_behind():
             Process(pid).stop(at_once=True)
+
+    def left_behind(self) -> set[int]:
+        """Return the pids of children that neither belong here nor to a worker that lives.
+
+        One whose parent has ended while its worker goes on, like `server &` in a shell, is still in its group.
+        """
+        known = self.known()
+        return {pid for pid in children() if pid not in known | self.before_us and _group_of(pid) not in known}
 
     def known(self) -> set[int]:
         """Return the pids of the children that belong here."""
@@ -82,7 +97,15 @@ class Strays:
 
     def reap(self) -> None:
         """Reap those that have ended, and remember the newest: one may be a worker whose pid is still to come."""
-        reaped = self.situation.strays_reaped
-        reaped.update(reap_strays(self.known()))
+        reaped, ended = self.situation.strays_reaped, dict(reap_strays(self.known()))
+        self.before_us.difference_update(ended)  # the number may be another's from now on
+        reaped.update(ended)
         while len(reaped) > REMEMBERED:
             reaped.pop(next(iter(reaped)))
+
+
+def _group_of(pid: int) -> int | None:
+    try:
+        return os.getpgid(pid)
+    except ProcessLookupError:
+        return None

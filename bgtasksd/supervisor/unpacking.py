@@ -35,6 +35,7 @@ def unpack(supervisor: Supervisor, state: State) -> None:
     _unpack_records(situation, state)
     supervisor.servers.take_over(state["sockets"], situation.loop.selector)
     supervisor.waking.take_over(state["wake"])
+    supervisor.strays.before_us.update(state.get("before_us", ()))  # a program of before does not tell
     supervisor.changes.last = state["changes"]
     supervisor.draining.take_over(state["drain"])
     supervisor.following.number = state["following"]

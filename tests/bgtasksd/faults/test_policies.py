@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bgtasks.models import CompletedTask, TaskAttempt
-from bgtasksd.children.process import start_ticks
+from bgtasksd.children.process import command, parent, start_ticks
 from bgtasksd.connection import Connection, Refused
 from bgtasksd.directory import STATUS_NAME
 from bgtasksd.status import CANNOT_TELL, HEALTHY, exit_code, look
@@ -54,6 +54,40 @@ def test_f19_strays_are_named_and_left_alone_where_that_is_the_policy(make_daemo
     assert daemon.end(signal.SIGQUIT) == 0
     assert is_alive(outside, ticks[outside])
     assert len(daemon.log_lines("left behind")) == 1
+
+
+def leave_a_stray_behind(daemon) -> None:
+    """Have a dead worker leave a process behind, and wait until it is ended: every other was looked at as well then."""
+    count = len(daemon.ledger("grandchildren"))
+    tasks.start_grandchildren()
+    wait_until(lambda: len(daemon.ledger("grandchildren")) > count, SLOW_MACHINE)
+    _inside, outside = daemon.ledger("grandchildren")[-1]["pids"]
+    ticks = start_ticks(outside)
+    os.kill(daemon.busy_worker("start_grandchildren")["pid"], signal.SIGKILL)
+    wait_until(lambda: not is_alive(outside, ticks), SLOW_MACHINE)
+
+
+def test_f19_what_a_living_worker_uses_and_what_was_there_before_the_daemon_is_left_alone(make_daemon):
+    daemon = make_daemon(workers=2, BACKOFF=600)
+    daemon.wrapper = ["sh", "-c", 'sleep 3603 & exec "$@"', "sh"]  # as in the entry point of a container
+    daemon.start()
+    earlier = next(pid for pid in daemon.processes() if command(pid) == "sleep 3603")
+    tasks.serve_in_background()
+    noted = wait_until(lambda: daemon.ledger("serving"), SLOW_MACHINE)[0]
+    worker, server = noted["pid"], noted["server"]
+    wait_until(lambda: parent(server) == daemon.pid, SLOW_MACHINE, "adopted")
+    ticks = {pid: start_ticks(pid) for pid in (server, earlier)}
+    leave_a_stray_behind(daemon)
+    assert daemon.command("upgrade", "--timeout", "60").returncode == 0, daemon.log
+    wait_until(lambda: daemon.log_lines("reloaded in"), SLOW_MACHINE)
+    leave_a_stray_behind(daemon)
+    assert all(is_alive(pid, ticks[pid]) for pid in (server, earlier))
+    assert len(daemon.log_lines("left behind by a worker: sleep 3601; it is ended")) == 2
+    assert len(daemon.log_lines("left behind")) == 2
+    os.kill(worker, signal.SIGKILL)
+    wait_until(lambda: not is_alive(server, ticks[server]), SLOW_MACHINE, "it ends with its worker")
+    assert daemon.end(signal.SIGQUIT) == 0
+    assert is_alive(earlier, ticks[earlier])
 
 
 def test_f39_where_no_worker_stays_up_the_daemon_exits_with_70_if_that_is_the_policy(make_daemon):
