@@ -249,7 +249,8 @@ class Page:
     def finished(self) -> list[Finished]:
         """Return the ring, oldest first."""
         tail, head = self._words[TAIL_WORD], self._words[HEAD_WORD]
-        offsets = (RING_OFFSET + at % RING_ENTRIES * ENTRY_BYTES for at in range(tail, head))
+        until = min(head, tail + RING_ENTRIES)  # a task may have written over its page
+        offsets = (RING_OFFSET + at % RING_ENTRIES * ENTRY_BYTES for at in range(tail, until))
         return [Finished(*ENTRY.unpack_from(self._bytes, offset)) for offset in offsets]
 
 

@@ -16,6 +16,8 @@ SPOOL_NAME = "deaths.jsonl"
 SPOOL_AFTER = 5.0
 """Seconds that a death waits for the database before it is written to the file."""
 LARGEST_SPOOL = 1024 * 1024
+TOLD_OF_A_DEATH = {"worker", "ending", "reason", "running", "finished"}
+"""What maintenance must know: lines of the file without it are somebody else's."""
 
 logger = logging.getLogger("bgtasksd.supervisor")
 
@@ -83,7 +85,7 @@ class Deaths:
     def replay(self) -> None:
         """Report what an earlier daemon could not tell any more."""
         try:
-            lines = self.path.read_text().splitlines()
+            lines = self.path.read_text(errors="replace").splitlines()
         except OSError:
             return
         for line in lines:
@@ -91,7 +93,7 @@ class Deaths:
                 death = json.loads(line)
             except ValueError:
                 continue  # the last line of a full disk
-            if isinstance(death, dict):
+            if isinstance(death, dict) and death.keys() >= TOLD_OF_A_DEATH:
                 self.report(death)
                 self._spooled.add(self._last)
         if not self.waiting:

@@ -181,7 +181,7 @@ def _state(child: Child, work_state: WorkState, *, is_leaving: bool) -> str:
 def _progress(told: Told | None) -> dict[str, Any] | None:
     try:
         return None if told is None else dict(json.loads(told.text))
-    except ValueError:  # a task has written over its page
+    except (TypeError, ValueError):  # a task has written over its page
         return None
 
 

@@ -22,6 +22,7 @@ from bgtasksd.scoreboard import (
     claims_on,
     open_pages,
 )
+from bgtasksd.scoreboard.layout import HEAD_WORD, RING_ENTRIES, TAIL_WORD
 
 
 @pytest.fixture
@@ -122,6 +123,8 @@ def test_a_page_spoiled_by_a_task_reads_as_nothing(board):
     page = board.page(0)
     page._bytes[64:448] = b"\xff" * 384
     assert page.read() == Record()
+    page._words[HEAD_WORD], page._words[TAIL_WORD] = 2**63, 5
+    assert len(page.finished()) == RING_ENTRIES
 
 
 @pytest.mark.processes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import selectors
 import signal
@@ -13,8 +14,8 @@ from types import SimpleNamespace
 import pytest
 
 from bgtasksd.children.exits import Exit
-from bgtasksd.scoreboard import Record, WorkState
-from bgtasksd.supervisor import retirement
+from bgtasksd.scoreboard import Record, Told, WorkState
+from bgtasksd.supervisor import retirement, viewing
 from bgtasksd.supervisor.breaker import Breaker
 from bgtasksd.supervisor.child import Cause, Child
 from bgtasksd.supervisor.clock import Clock
@@ -123,12 +124,30 @@ def test_totals_keep_what_the_dead_did_and_know_the_last_hour():
     assert totals.last_hour(total)["done"] == 0
 
 
+def death_of(worker):
+    return {"worker": worker, "ending": "crashed", "reason": "signal", "running": [], "finished": []}
+
+
+def test_a_spool_full_of_garbage_does_not_keep_the_daemon_from_starting(tmp_path):
+    deaths, told = Deaths(tmp_path, Clock()), []
+    deaths.on_report = lambda death: told.append(death) or True
+    whole = json.dumps(death_of("a")).encode()
+    deaths.path.write_bytes(b'\xff\xfe\n{"worker": 1}\n[]\n' + whole + b"\n" + whole[:20])
+    deaths.replay()
+    assert [death["worker"] for death in told] == ["a"]
+
+
+@pytest.mark.parametrize("text", [b"5", b"null", b"[1]", b"\xff", b"{"])
+def test_progress_on_a_spoiled_page_is_none(text):
+    assert viewing._progress(Told(1, 2, text)) is None
+
+
 def test_deaths_are_told_until_they_are_accounted_for_and_survive_a_restart(tmp_path):
     clock, told = Clock(), []
     deaths = Deaths(tmp_path, clock)
     deaths.on_report = lambda death: told.append(death) or True
-    deaths.report({"worker": "a"})
-    deaths.report({"worker": "b"})
+    deaths.report(death_of("a"))
+    deaths.report(death_of("b"))
     deaths.account([1])
     deaths.tell_again()
     assert [death["worker"] for death in told] == ["a", "b", "b"]
