@@ -217,6 +217,7 @@ def test_in_the_background_the_parent_leaves_when_every_worker_is_up(make_daemon
     code, said = ended(start_beside(daemon, "--daemon", "--workers", "2"))
     assert code == 0, said
     status = daemon.status()
+    assert status["problems"] == []
     assert (status["state"], len(status["workers"]), daemon.ready_workers(status)) == ("running", 2, 2)
     assert f"pid {status['pid']}" in said
     assert "ready, 2 workers up" in (daemon.runtime / "bgtasksd.log").read_text()
