@@ -10,24 +10,11 @@ import pytest
 
 from bgtasksd.children import channel
 from bgtasksd.children.process import reap_strays
-from bgtasksd.options import Options
 from bgtasksd.scoreboard import Record, WorkState
 from bgtasksd.supervisor import hearing
 from bgtasksd.supervisor.child import Child
-from bgtasksd.supervisor.making import make_situation
 from bgtasksd.supervisor.states import State
 from tests.waiting import wait_until
-
-
-@pytest.fixture
-def situation(tmp_path):
-    situation = make_situation(Options(settings="none", root=str(tmp_path), runtime_dir=str(tmp_path), workers=1))
-    yield situation
-    situation.loop.selector.close()
-    for descriptor in (*situation.loop._wakeup, situation.board.descriptor):
-        os.close(descriptor)
-    for link in (situation.zygote, situation.maintenance):
-        os.close(link.dump)
 
 
 @pytest.fixture
