@@ -24,7 +24,7 @@ def test_f78_a_task_whose_claim_has_changed_is_interrupted_and_nothing_is_writte
     Task.objects.filter(pk=lost.pk).delete()
 
     cancelled = tasks.hang(2)
-    daemon.busy_worker("hang")
+    wait_until(lambda: len(daemon.ledger("started")) == 2, within=20)  # the first may still be seen in its worker
     assert claims.cancel(cancelled.pk)
     wait_until(lambda: CompletedTask.objects.filter(pk=cancelled.pk, outcome=Status.CANCELLED).exists(), within=20)
     assert daemon.ledger("interrupted")[1]["error"] == "TaskCancelled"
