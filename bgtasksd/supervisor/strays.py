@@ -87,7 +87,8 @@ class Strays:
         One whose parent has ended while its worker goes on, like `server &` in a shell, is still in its group.
         """
         known = self.known()
-        return {pid for pid in children() if pid not in known | self.before_us and _group_of(pid) not in known}
+        unknown = set(children()) - known - self.before_us
+        return {pid for pid in unknown if _group_of(pid) not in known}
 
     def known(self) -> set[int]:
         """Return the pids of the children that belong here."""
