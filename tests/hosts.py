@@ -53,6 +53,17 @@ def proxy(transactional_db: None) -> Iterator[Proxy]:
     made.close()
 
 
+def listening() -> int:
+    """Return how many connections listen on this database; one that still begins to would miss what is told now."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND query LIKE 'LISTEN%' AND state = 'idle'"
+        )
+        count: int = cursor.fetchone()[0]
+    return count
+
+
 def settled(task: Any) -> dict[str, Any]:
     """Return what the database says of a task, live or over."""
     from bgtasks.models import CompletedTask, Task, TaskAttempt

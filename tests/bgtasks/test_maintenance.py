@@ -184,7 +184,7 @@ def test_a_death_that_cannot_be_written_holds_up_nothing_else(holding, caplog):
         maintenance.report_death(Death(name, Ending.CRASHED, "SIGSEGV", ((each.task_id, each.token),)))
     ping.using(run_at=timedelta(seconds=0.05)).enqueue(3)
     now = time.monotonic()
-    time.sleep(0.1)  # until it is due
+    wait_until(lambda: (claims.next_due() or 0) <= 0, what="a task that is due")
     report = maintenance.run_due(now)
     assert (report.is_database_up, report.accounted, report.staged) == (True, [], 1)
     assert "duty=release failed" in caplog.text

@@ -11,7 +11,7 @@ from django.test import override_settings
 from bgtasks.queue import claims
 from bgtasks.queue.notifying import CHANNEL, notify
 from bgtasks.waking import READY, Notice
-from tests.hosts import proxy
+from tests.hosts import listening, proxy
 from tests.settings import VENDOR
 from tests.waiting import wait_until
 
@@ -31,18 +31,9 @@ def listener(proxy):
         listener.close()
 
 
-def is_told_that_somebody_listens() -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT count(*) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND query LIKE 'LISTEN%' AND state = 'idle'"
-        )
-        return bool(cursor.fetchone()[0])
-
-
 def test_what_comes_with_the_answer_to_listen_is_heard(listener, proxy):
     def tell_before_the_answer():
-        wait_until(is_told_that_somebody_listens, SLOW_MACHINE, "a server that knows who listens")
+        wait_until(lambda: listening() == 1, SLOW_MACHINE, "a server that knows who listens")
         notify(connection, str(Notice("1", READY, queue="mail")))
         connection.close()
         proxy.open()  # now the answer and the notification come at once

@@ -17,7 +17,7 @@ from django.db import connection, transaction
 from bgtasks.models import CompletedTask
 from bgtasks.queue import claims
 from bgtasksd.directory import WAKE_NAME
-from tests.hosts import proxy
+from tests.hosts import listening, proxy
 from tests.lifecycle import tasks
 from tests.pooler import needs_pooler
 from tests.settings import VENDOR
@@ -32,16 +32,6 @@ only_with_notifications = pytest.mark.skipif(VENDOR != "postgres", reason="only 
 def wait_for(daemon, event: str, count: int) -> list[dict]:
     wait_until(lambda: len(daemon.ledger(event)) >= count, SLOW_MACHINE, f"{event} × {count}; log:\n{daemon.log}")
     return daemon.ledger(event)
-
-
-def listening() -> int:
-    """Return how many connections listen on this database; one that still begins to would miss what is told now."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT count(*) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND query LIKE 'LISTEN%' AND state = 'idle'"
-        )
-        return cursor.fetchone()[0]
 
 
 def test_an_idle_worker_is_woken_by_the_commit(start_idle):

@@ -8,10 +8,9 @@ import stat
 from datetime import timedelta
 
 import pytest
-from django.db import connection
 
 from bgtasks.models import CompletedTask
-from tests.hosts import proxy
+from tests.hosts import listening, proxy
 from tests.lifecycle import tasks
 from tests.settings import VENDOR
 from tests.waiting import wait_until
@@ -81,7 +80,7 @@ def test_it_starts_tasks_on_time_also_its_own_retries(start_idle):
 @pytest.mark.skipif(VENDOR != "postgres", reason="only PostgreSQL tells other hosts")
 def test_it_is_woken_by_the_database(start_idle):
     process = start_idle(is_found=False)
-    process.wait_until(is_listening, SLOW_MACHINE, "a connection that listens")
+    process.wait_until(lambda: listening() == 1, SLOW_MACHINE, "a connection that listens")
     for number in range(3):
         tasks.quick.enqueue(number)
         process.wait_for("ran", number + 1)
@@ -90,21 +89,12 @@ def test_it_is_woken_by_the_database(start_idle):
 @pytest.mark.skipif(VENDOR != "postgres", reason="only PostgreSQL tells other hosts")
 def test_it_looks_for_what_was_enqueued_while_it_could_hear_nothing(start_idle, proxy):
     process = start_idle(is_found=False, LISTEN={"HOST": "127.0.0.1", "PORT": proxy.port})
-    process.wait_until(is_listening, SLOW_MACHINE, "a connection that listens")
+    process.wait_until(lambda: listening() == 1, SLOW_MACHINE, "a connection that listens")
     proxy.cut()
-    process.wait_until(lambda: not is_listening(), SLOW_MACHINE, "nobody who listens")
+    process.wait_until(lambda: listening() == 0, SLOW_MACHINE, "nobody who listens")
     tasks.quick.enqueue(1)
     proxy.open()
     process.wait_for("ran", 1)
-
-
-def is_listening() -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
-            " AND query LIKE 'LISTEN%' AND state = 'idle'"
-        )
-        return bool(cursor.fetchone()[0])
 
 
 def test_with_waking_off_it_has_no_socket_and_polls(start_idle):

@@ -54,6 +54,7 @@ class Import:
         self.earliest: dict[str, tuple[datetime, int]] = {}
         """Hash of a repeating task → when the earliest of its rows is due, and the old id of that row."""
         self.is_first = {is_history: not claims.has_taken_over(is_history=is_history) for is_history in (False, True)}
+        """Whether nothing was taken over before: then nothing is looked up for each batch."""
 
     def look(self) -> Report:
         """Return what would be done. Raises StillLocked."""
