@@ -64,7 +64,8 @@ class Facts:
     version: str
     settings: str
     is_stopping: bool
-    was_ready: bool
+    ready_for_s: float | None
+    """How long ago READY was said; None: not yet."""
     is_reloading: bool = False
     reload_failure: str = ""
     """Why the last reload failed; the code before it goes on."""
@@ -95,6 +96,11 @@ class Facts:
     is_directory_lost: bool = False
     is_draining: bool = False
     """No task is started, as told."""
+
+    @property
+    def was_ready(self) -> bool:
+        """Tell whether READY was said."""
+        return self.ready_for_s is not None
 
 
 def state_of(facts: Facts, found: Iterable[Problem]) -> str:

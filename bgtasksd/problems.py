@@ -95,12 +95,12 @@ def _are_new(facts: Facts) -> bool:
 
 
 def _maintenance_problems(facts: Facts) -> Iterable[Problem]:
-    if not facts.was_ready or facts.is_stopping:
+    if facts.ready_for_s is None or facts.is_stopping:
         return
     if facts.maintenance.get("pid") is None and facts.maintenance.get("state") != "starting":
         yield Problem("maintenance_down", "error", None, "maintenance is being started again", "bgtasksd status")
     renewal = facts.maintenance.get("last_renewal_s")
-    since = facts.uptime_s if renewal is None else renewal
+    since = facts.ready_for_s if renewal is None else renewal  # hardly a claim is older than READY
     if since > facts.renewal_limit_s:
         text = f"no lease was renewed for {since:.0f} s"
         yield Problem("renewal_late", "error", None, text, "bgtasksd status")

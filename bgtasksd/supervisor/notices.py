@@ -55,8 +55,8 @@ class Notices:
 
     def _say_ready(self) -> None:
         situation, slots = self.situation, self.situation.slots
-        situation.was_ready = True
-        seconds = situation.clock.now() - situation.started_at
+        situation.ready_at = situation.clock.now()
+        seconds = situation.ready_at - situation.started_at
         up = str(slots.ready) if slots.ready == slots.target else f"{slots.ready} of {slots.target}"
         logger.log(
             logging.INFO if slots.ready == slots.target else logging.WARNING,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 # What is handed over as it is.
 OF_SITUATION = (
-    *("started_at", "host", "generation", "reload_failure", "is_draining", "was_ready", "given_back"),
+    *("started_at", "host", "generation", "reload_failure", "is_draining", "ready_at", "given_back"),
     *("queues", "figures_at", "turned_at", "renewed_at", "are_workers_untold"),
 )
 OF_SLOT = ("number", "is_unplanned", "is_retiring", "is_surplus", "last_exit", "crashed_in_task_at")

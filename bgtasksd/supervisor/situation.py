@@ -85,8 +85,8 @@ class Situation:
     is_stopping: bool = False
     is_draining: bool = False
     """No worker of this host starts a task."""
-    was_ready: bool = False
-    """READY was said."""
+    ready_at: float | None = None
+    """When READY was said."""
     error_text: str = ""
     """Why the daemon cannot go on."""
     error_code: int = EXIT_SOFTWARE
@@ -101,6 +101,11 @@ class Situation:
     renewed_at: float | None = None
     are_workers_untold: bool = False
     """Maintenance reads nothing at the moment, and its line is full: it does not know who lives."""
+
+    @property
+    def was_ready(self) -> bool:
+        """Tell whether READY was said."""
+        return self.ready_at is not None
 
     def helpers(self) -> list[Link | Errand]:
         """Return every process of ours that is no worker; the zygote first, for maintenance may come out of it."""

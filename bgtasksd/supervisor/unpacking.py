@@ -29,6 +29,8 @@ def unpack(supervisor: Supervisor, state: State) -> None:
     situation = supervisor.situation
     situation.clock.skipped = state["skipped"]
     _set(situation, state, OF_SITUATION)
+    if state.get("was_ready"):  # all that a program of before tells
+        situation.ready_at = situation.started_at
     _unpack_workers(situation, state)
     _unpack_link(situation.zygote, state["zygote"])
     _unpack_link(situation.maintenance, state["maintenance"])

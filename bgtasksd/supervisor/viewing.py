@@ -86,7 +86,7 @@ class Viewing:
             settings=options.settings,
             is_stopping=situation.is_stopping,
             is_draining=situation.is_draining,
-            was_ready=situation.was_ready,
+            ready_for_s=self._age(situation.ready_at),
             is_reloading=situation.is_reloading,
             reload_failure=situation.reload_failure,
             is_failed=situation.slots.are_hopeless,

@@ -19,7 +19,7 @@ def make_facts(**changes):
         "version": "1.0.0",
         "settings": "mysite.settings",
         "is_stopping": False,
-        "was_ready": True,
+        "ready_for_s": 95.0,
         "is_failed": False,
         "started_at": "2026-11-21T09:12:04Z",
         "uptime_s": 100.0,
@@ -85,6 +85,12 @@ def test_each_problem_has_its_code(changes, code):
     assert codes(**changes) == [code]
 
 
+def test_a_renewal_is_late_only_when_there_may_be_claims_so_old_and_those_came_after_ready():
+    never = {"pid": 1, "last_renewal_s": None}
+    assert codes(maintenance=never, uptime_s=100.0, ready_for_s=39.0) == []
+    assert codes(maintenance=never, uptime_s=100.0, ready_for_s=41.0) == ["renewal_late"]
+
+
 def test_figures_of_queues_that_are_older_than_every_worker_do_not_say_that_nobody_serves_them():
     def found(*ages: float, figures: float) -> list[str]:
         workers = tuple(
@@ -106,14 +112,14 @@ def test_errors_stand_before_warnings_and_make_it_degraded():
 
 def test_what_is_starting_or_stopping_is_not_short_of_workers():
     assert (
-        codes(was_ready=False, short_for_s=60.0, zygote={"pid": None, "generation": 1}, maintenance={"pid": None}) == []
+        codes(ready_for_s=None, short_for_s=60.0, zygote={"pid": None, "generation": 1}, maintenance={"pid": None}) == []
     )
     assert (
         codes(is_stopping=True, short_for_s=60.0, zygote={"pid": None, "generation": 1}, maintenance={"pid": None})
         == []
     )
     assert state_of(make_facts(is_stopping=True), []) == "stopping"
-    assert state_of(make_facts(was_ready=False), []) == "starting"
+    assert state_of(make_facts(ready_for_s=None), []) == "starting"
     assert state_of(make_facts(is_failed=True), []) == "failed"
 
 

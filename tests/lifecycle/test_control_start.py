@@ -13,9 +13,11 @@ import time
 from pathlib import Path
 
 import pytest
+from django.db import connection
 
 from bgtasksd.lock import is_held
-from tests.daemon import Daemon
+from tests.daemon import SLOW_MACHINE, Daemon
+from tests.settings import VENDOR
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.processes
@@ -226,6 +228,23 @@ def test_in_the_background_the_parent_leaves_when_every_worker_is_up(make_daemon
     assert not (daemon.directory / "second.log").exists()
     assert daemon.command("stop").returncode == 0
     wait_until(lambda: daemon.processes() == [])
+
+
+@pytest.mark.skipif(VENDOR != "sqlite", reason="what decides is the same everywhere")
+def test_a_start_longer_than_the_time_for_a_renewal_is_none_that_is_late(make_daemon):
+    daemon = make_daemon(workers=2, LEASE=3)
+    there, later = Path(connection.settings_dict["NAME"]), daemon.directory / "later"
+    daemon.add_setting(f"DATABASES['default']['NAME'] = {str(later / there.name)!r}")  # no renewal before the first look
+    daemon.add_setting("import time; time.sleep(2.5)")
+    daemon.start(is_awaited=False)
+    status = wait_until(lambda: (told := daemon.try_status()) and told["state"] != "starting" and told, SLOW_MACHINE)
+    assert status["maintenance"]["last_renewal_s"] is None
+    assert status["uptime_s"] > 2
+    assert (status["state"], status["problems"]) == ("running", [])
+    wait_until(lambda: daemon.status()["state"] == "degraded", SLOW_MACHINE)
+    assert [problem["code"] for problem in daemon.status()["problems"]] == ["renewal_late"]
+    later.symlink_to(there.parent)
+    wait_until(lambda: daemon.status()["state"] == "running", SLOW_MACHINE)
 
 
 def test_in_the_background_wrong_settings_are_told_by_the_parent(make_daemon):
