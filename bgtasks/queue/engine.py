@@ -65,6 +65,8 @@ class Engine(ABC):
     """Options of the driver that bound, in whole seconds, how long it connects."""
     answer_timeouts: ClassVar[tuple[str, ...]] = ()
     """Options that bound how long it waits for an answer, whoever asks."""
+    lock_timeouts: ClassVar[tuple[str, ...]] = ()
+    """Options that bound how long it waits for the write lock of a whole database."""
 
     def __init__(self, connection: BaseDatabaseWrapper) -> None:
         self.connection = connection

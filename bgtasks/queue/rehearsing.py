@@ -7,6 +7,7 @@ import logging
 from django.db import connections
 
 from bgtasks import conf
+from bgtasks.queue.bounds import bound
 from bgtasks.queue.engines import ENGINES
 from bgtasks.queue.rows import new_token
 from bgtasks.queue.types import Holder
@@ -14,9 +15,7 @@ from bgtasks.queue.types import Holder
 logger = logging.getLogger("bgtasks.queue")
 
 LONGEST_WAIT = 2
-"""Seconds for a server that does not answer: the start of the workers waits for this."""
-NOBODY = Holder("nobody", lease=1.0, queues=("",))
-"""Claims from a queue that cannot be, for no name is empty."""
+"""Seconds for a server that does not answer, or a lock that others hold: the start of the workers waits for this."""
 
 
 def rehearse() -> None:
@@ -30,14 +29,20 @@ def rehearse() -> None:
         return
     connection = connections.create_connection(alias)
     db = ENGINES[connection.vendor](connection)
-    options = {**connection.settings_dict["OPTIONS"], **dict.fromkeys(db.connect_timeouts, LONGEST_WAIT)}
+    bounds = dict.fromkeys([*db.connect_timeouts, *db.answer_timeouts, *db.lock_timeouts], LONGEST_WAIT)
+    options = {**connection.settings_dict["OPTIONS"], **bounds}
     connection.settings_dict = {**connection.settings_dict, "OPTIONS": options}
     connections[alias] = connection
     try:
-        with db.transaction() as cursor:
-            db.claim(cursor, 1, NOBODY, new_token())
+        with bound, db.transaction() as cursor:
+            db.claim(cursor, 1, _holder_of_nothing(), new_token())
     except Exception as error:  # noqa: BLE001 - the workers will meet it, and wait
         logger.debug("database=%s could not be rehearsed: %s", alias, error)
     finally:
         connection.close()
         connections[alias] = kept
+
+
+def _holder_of_nothing() -> Holder:
+    """Return one whose queue cannot be: nobody has seen its name."""
+    return Holder("nobody", lease=1.0, queues=(f"rehearsal {new_token()}",))

@@ -63,6 +63,7 @@ class SQLite(Engine):
     lock = ""
     skip_locked = ""
     now = "%(now)s"
+    lock_timeouts = ("timeout",)
 
     def after(self, seconds: str) -> str:
         return f"strftime('%%Y-%%m-%%d %%H:%%M:%%f', %(now)s, %({seconds})s || ' seconds')"
