@@ -96,8 +96,8 @@ class Duties:
             except ChannelClosed:
                 return 0
             self.other_hosts.hear()
-            if notices := self.other_hosts.to_pass_on():
-                self.line.send("notified", notices=notices)
+            if told := self.other_hosts.to_pass_on():
+                self.line.send("notified", **told)
             is_due = not self.maintenance.seconds_until_next() or time.monotonic() - self.worked_at >= LONGEST_WAIT
             if self.workers is not None and is_due:
                 self.work()

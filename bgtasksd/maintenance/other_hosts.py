@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from bgtasks import waking
 from bgtasks.queue import claims
@@ -11,8 +12,8 @@ from bgtasksd.scoreboard import Page, are_all_busy
 
 DEAFNESS = 0.01
 """Seconds."""
-MOST_NOTICES, BETWEEN_NOTICES = 100, 0.1
-"""Passed on at once, and seconds between two times while all workers are busy."""
+MOST_NOTICES, BETWEEN_NOTICES = 100, 0.5
+"""Passed on at once, and seconds between two times while all workers are busy, unless the supervisor says sooner."""
 
 
 class OtherHosts:
@@ -58,15 +59,16 @@ class OtherHosts:
                 waking.tell(notice.ids)
         self.ready |= {notice.queue: notice.mark for notice in notices if notice.kind == waking.READY}
 
-    def to_pass_on(self) -> list[list[str]]:
+    def to_pass_on(self) -> dict[str, Any] | None:
         """Return marks and queues of new work; seldom while all workers are busy: then they look by themselves."""
         now = time.monotonic()
         if not self.ready or now < self.passes_on_at:
-            return []
+            return None
         notices = [[mark, queue] for queue, mark in self.ready.items()][:MOST_NOTICES]
         self.ready.clear()
-        self.passes_on_at = now + (BETWEEN_NOTICES if are_all_busy(self.pages) else 0.0)
-        return notices
+        are_kept_back = are_all_busy(self.pages)
+        self.passes_on_at = now + (BETWEEN_NOTICES if are_kept_back else 0.0)
+        return {"notices": notices, "are_kept_back": are_kept_back}
 
     def somebody_is_free(self) -> None:
         """Pass the next on at once."""

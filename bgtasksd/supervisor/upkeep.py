@@ -24,7 +24,8 @@ def hear_maintenance(
     close_all(descriptors)
     kind = message["kind"]
     if kind == "notified":
-        waking.hear_other_hosts((mark, queue) for mark, queue in message["notices"])
+        notices = [(mark, queue) for mark, queue in message["notices"]]
+        waking.hear_other_hosts(notices, are_kept_back=message.get("are_kept_back", False))
         return NOTHING_NEW
     if kind == "booted":
         _booted(situation, link, message)

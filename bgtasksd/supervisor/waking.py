@@ -87,11 +87,12 @@ class Waking:
         return NOTHING_NEW
 
     def hear(self) -> object:
-        """Act on what has come; when much comes the socket rests, and it is watched again after nothing."""
+        """Act on what has come; when much comes the socket rests, until its time has come and nothing with it."""
         calls, count = self.socket.receive()
         now = self.situation.clock.now()
         if not count:
-            self._rest_no_more()
+            if self.hears_at is not None and self.hears_at <= now:
+                self._rest_no_more()
             return NOTHING_NEW
         self.marks.extend(call.mark for call in calls)
         if self._are_all_busy():
@@ -112,7 +113,10 @@ class Waking:
         for child in self.situation.slots.children():
             child.page.await_nothing()
         self.situation.maintenance.send("free")
-        return NOTHING_NEW if self.hears_at is None else self.hear()
+        if self.hears_at is None:
+            return NOTHING_NEW
+        self.hears_at = self.situation.clock.now()
+        return self.hear()
 
     def hear_of_more(self, child: Child) -> None:
         """Wake another one than this worker, which has found more than it takes."""
@@ -136,18 +140,21 @@ class Waking:
         self.hears_at = now + seconds
 
     def _rest_no_more(self) -> None:
-        self.deafness = 0.0
-        if self.hears_at is not None:
-            self.hears_at = None
-            self.situation.loop.watch(self.socket.socket, Rank.MESSAGE, self.hear)
+        self.hears_at, self.deafness = None, 0.0
+        self.situation.loop.watch(self.socket.socket, Rank.MESSAGE, self.hear)
 
-    def hear_other_hosts(self, notices: Iterable[tuple[str, str]]) -> None:
-        """Act on what the database has told, as (mark, queue), but for what came by the socket before."""
+    def hear_other_hosts(self, notices: Iterable[tuple[str, str]], *, are_kept_back: bool = False) -> None:
+        """Act on what the database has told, as (mark, queue), but for what came by the socket before.
+
+        The next ones may be kept back because all seemed to be busy: until we tell that one is not.
+        """
         if self.socket.socket is not None:
             self.hear()
         unheard = {queue for mark, queue in notices if mark not in self.marks}
         if unheard:
             wake(self.situation, unheard)
+        if are_kept_back and not self._are_all_busy():
+            self.situation.maintenance.send("free")
 
 
 def wake(situation: Situation, queues: Iterable[str], but: Child | None = None) -> None:

@@ -21,6 +21,7 @@ from bgtasksd.supervisor.wake_socket import WakeSocket, read
 from bgtasksd.zygote.line import Line
 from bgtasksd.zygote.observer import LONGEST_SILENCE, SlotObserver
 from tests.bgtasks.claims_for_tests import claim_for
+from tests.waiting import wait_until
 
 
 class Workers:
@@ -208,8 +209,7 @@ def test_notices_far_apart_cost_one_turn_each_and_close_ones_are_followed_by_a_r
         sender.sendto(b"mark-2 ready default", str(tmp_path / "wake.sock"))
         duty.hear()
         assert duty.next_at() is not None
-        duty.hear()
-        assert duty.next_at() is None
+        wait_until(lambda: duty.run() and duty.next_at() is None)
     duty.close()
 
 
@@ -231,6 +231,44 @@ def test_where_all_are_busy_the_socket_rests_until_one_of_them_is_free(make, tmp
     duty.hear_at_last()
     assert workers.woken() == [2]
     assert [page.is_rest_awaited for page in pages] == [False, False, False]
+    duty.close()
+
+
+def test_notices_of_other_hosts_are_kept_back_until_one_is_free_and_no_longer(make):
+    workers = make()
+    duty = waking.Waking(workers.situation, WakeSocket("nowhere"))
+    pages = [slot.child.page for slot in workers.situation.slots]
+    workers.situation.maintenance.channel, theirs = channel.pair()
+    for slot in (1, 2, 3):
+        workers.be(slot, WorkState.BUSY, 2)
+    duty.hear_other_hosts([("mark-1", "default")], are_kept_back=True)
+    assert workers.woken() == []
+    assert [page.is_rest_awaited for page in pages] == [True, True, True], "one of them will say so"
+    assert theirs.receive() is None
+    workers.be(2, WorkState.IDLE, 3)
+    duty.hear_other_hosts([("mark-2", "default")], are_kept_back=True)
+    assert workers.woken() == [2]
+    assert theirs.receive() == ({"kind": "free"}, []), "one was, before it was asked for its word"
+    duty.hear_other_hosts([("mark-3", "default")])
+    assert theirs.receive() is None
+    theirs.close()
+    workers.situation.maintenance.channel.close()
+
+
+def test_a_look_out_of_turn_that_finds_nothing_leaves_the_socket_at_rest(make, tmp_path):
+    workers = make()
+    duty = waking.Waking(workers.situation, WakeSocket(str(tmp_path)))
+    duty.open()
+    for slot in (1, 2, 3):
+        workers.be(slot, WorkState.BUSY, 2)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+        sender.sendto(b"mark-1 ready default", str(tmp_path / "wake.sock"))
+        duty.hear()
+        until = duty.next_at()
+        duty.hear_other_hosts([("mark-1", "default")])
+        assert duty.next_at() == until
+        duty.hear_at_last()
+        assert duty.next_at() is None
     duty.close()
 
 
