@@ -111,13 +111,9 @@ def test_errors_stand_before_warnings_and_make_it_degraded():
 
 
 def test_what_is_starting_or_stopping_is_not_short_of_workers():
-    assert (
-        codes(ready_for_s=None, short_for_s=60.0, zygote={"pid": None, "generation": 1}, maintenance={"pid": None}) == []
-    )
-    assert (
-        codes(is_stopping=True, short_for_s=60.0, zygote={"pid": None, "generation": 1}, maintenance={"pid": None})
-        == []
-    )
+    short = {"short_for_s": 60.0, "zygote": {"pid": None, "generation": 1}, "maintenance": {"pid": None}}
+    assert codes(ready_for_s=None, **short) == []
+    assert codes(is_stopping=True, **short) == []
     assert state_of(make_facts(is_stopping=True), []) == "stopping"
     assert state_of(make_facts(ready_for_s=None), []) == "starting"
     assert state_of(make_facts(is_failed=True), []) == "failed"

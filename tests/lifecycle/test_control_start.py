@@ -234,7 +234,7 @@ def test_in_the_background_the_parent_leaves_when_every_worker_is_up(make_daemon
 def test_a_start_longer_than_the_time_for_a_renewal_is_none_that_is_late(make_daemon):
     daemon = make_daemon(workers=2, LEASE=3)
     there, later = Path(connection.settings_dict["NAME"]), daemon.directory / "later"
-    daemon.add_setting(f"DATABASES['default']['NAME'] = {str(later / there.name)!r}")  # no renewal before the first look
+    daemon.add_setting(f"DATABASES['default']['NAME'] = {str(later / there.name)!r}")  # so that nothing is renewed yet
     daemon.add_setting("import time; time.sleep(2.5)")
     daemon.start(is_awaited=False)
     status = wait_until(lambda: (told := daemon.try_status()) and told["state"] != "starting" and told, SLOW_MACHINE)
