@@ -16,8 +16,8 @@ from bgtasksd.zygote.line import Line
 
 SHORTEST_SILENCE, LONGEST_SILENCE = 0.01, 0.3
 """Seconds between two words that there is more to do: all are busy before long, and need not hear it."""
-SILENCE_AMONG_BUSY = 5.0
-"""The same when all are known to be busy."""
+SILENCE_AMONG_BUSY = 15.0
+"""The same when all are known to be busy: the first that is not says so, and looks by itself should that be lost."""
 
 
 ENDED = {
