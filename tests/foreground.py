@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from bgtasksd.children.process import run_state
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -83,6 +84,10 @@ class Foreground:
         """Send it a signal."""
         assert self.process is not None
         self.process.send_signal(number)
+
+    def wait_until_asleep(self) -> None:
+        """Wait until a task's long sleep has begun: a signal in the instant before is acted on when that is over."""
+        self.wait_until(lambda: run_state(self.pid) == "S", what="asleep")
 
     def ended(self, within: float = SLOW_MACHINE) -> int:
         """Wait until it is over; return its exit code, negative for a signal."""

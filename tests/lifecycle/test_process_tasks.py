@@ -97,8 +97,10 @@ def test_the_second_signal_interrupts_the_task_and_gives_it_back_uncharged(make_
     task = tasks.hang.enqueue()
     process = make_foreground().start()
     process.wait_for("started")
+    process.wait_until_asleep()
     process.send(signal.SIGTERM)
     process.wait_until(lambda: "finishing the running task" in process.log)
+    process.wait_until_asleep()
     process.send(signal.SIGTERM)
     assert process.ended() == 0
     assert process.ledger("interrupted")[0]["error"] == "TaskInterrupted"
