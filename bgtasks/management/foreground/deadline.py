@@ -126,7 +126,12 @@ class Deadline:
         if self.backstop_at is not None and at - self.kill_grace / 4 <= self.backstop_at <= at:
             return
         self.disarm()
-        faulthandler.dump_traceback_later(max(0.001, at - time.monotonic()), exit=True, file=sys.__stderr__ or 2)
+        # Blocked in the thread from its start on: a signal that it took would not end a sleep of the main thread.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        try:
+            faulthandler.dump_traceback_later(max(0.001, at - time.monotonic()), exit=True, file=sys.__stderr__ or 2)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         self.backstop_at = at
 
     def disarm(self) -> None:
