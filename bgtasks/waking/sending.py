@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import itertools
 import os
@@ -74,8 +75,16 @@ class Sender:
             return False
         return True
 
+    def close(self) -> None:
+        """Give the socket back; the next notice, if there is one, opens another."""
+        if self._socket is not None and self._pid == os.getpid():
+            self._socket.close()
+            self._socket, self._pid = None, 0
+
     def _begin(self) -> None:
         """Be a process of its own: what a fork brought along belongs to the parent."""
+        if self._socket is not None:
+            self._socket.detach()  # who became a daemon may have closed it, and its number be another file's
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
         self.prefix = f"{secrets.token_hex(6)}-"
         self._listed_at = float("-inf")
@@ -104,6 +113,7 @@ class Sender:
 
 
 sender = Sender()
+atexit.register(sender.close)
 
 
 def look_in(directory: str | Path, *, but: str | Path = "") -> None:

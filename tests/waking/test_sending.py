@@ -263,6 +263,7 @@ if os.fork() == 0:
     replaced = os.open("/dev/null", os.O_RDONLY)
     assert replaced == descriptor
     sender.send(sender.mark() + " ready child")
+    os.fstat(replaced)
     os._exit(0)
 assert os.wait()[1] == 0
 sender.send(sender.mark() + " ready parent")
@@ -274,6 +275,18 @@ sender.send(sender.mark() + " ready parent")
     prefixes = [mark.partition("-")[0] for mark, _, _ in marks]
     assert prefixes[0] == prefixes[2] != prefixes[1]
     listener.socket.close()
+
+
+def test_who_has_sent_and_ends_leaves_no_warning(listener):
+    code = """
+from bgtasks.waking.sending import sender
+sender.send(sender.mark() + " ready first")
+"""
+    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-X", "dev", "-c", code]
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    assert listener.heard() == ["ready first"]
 
 
 def test_a_notice_is_read_as_it_was_written_and_garbage_is_none():
