@@ -92,7 +92,6 @@ def new_row(name: str, options: TaskOptions, run_at: datetime | None, call: Call
     )
     if options.creator is not None:
         task.creator = options.creator
-        task.creator_object_id = str(options.creator.pk)
     return task
 
 

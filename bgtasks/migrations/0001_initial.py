@@ -1,6 +1,6 @@
 """The tables of the first release."""
 
-import django.db.models.deletion
+import bgtasks.models.creator
 import django.db.models.expressions
 import django.db.models.functions.comparison
 import django.utils.timezone
@@ -106,7 +106,7 @@ class Migration(migrations.Migration):
                 ('due_at', models.DateTimeField(blank=True, help_text='the time it was asked for', null=True)),
                 ('outcome', models.SmallIntegerField(choices=[(10, 'successful'), (11, 'failed'), (12, 'cancelled')], default=10)),
                 ('result', models.TextField(blank=True, null=True)),
-                ('creator_content_type', models.ForeignKey(blank=True, db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='contenttypes.contenttype')),
+                ('creator_content_type', models.ForeignKey(blank=True, db_constraint=False, db_index=False, null=True, on_delete=bgtasks.models.creator.forget_type, related_name='+', to='contenttypes.contenttype')),
             ],
             options={
                 'verbose_name': 'completed task',
@@ -149,7 +149,7 @@ class Migration(migrations.Migration):
                 ('cancel_requested_at', models.DateTimeField(blank=True, editable=False, null=True)),
                 ('unique_key', models.CharField(blank=True, max_length=255, null=True)),
                 ('limit_key', models.CharField(blank=True, max_length=190, null=True)),
-                ('creator_content_type', models.ForeignKey(blank=True, db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='contenttypes.contenttype')),
+                ('creator_content_type', models.ForeignKey(blank=True, db_constraint=False, db_index=False, null=True, on_delete=bgtasks.models.creator.forget_type, related_name='+', to='contenttypes.contenttype')),
             ],
             options={
                 'verbose_name': 'task',

@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 from django.db import models
 from django.utils import timezone
 
-from bgtasks.models.request import Request, Status, owned_by
+from bgtasks.models.creator import owned_by
+from bgtasks.models.request import Request, Status
 
 
 class CompletedTaskQuerySet(models.QuerySet["CompletedTask"]):

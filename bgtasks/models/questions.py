@@ -10,7 +10,8 @@ from django.db import models
 from django.utils import timezone
 
 from bgtasks.arguments import encode, hash_of
-from bgtasks.models.request import DEFAULT_QUEUE, WAITING, Request, Status, owned_by
+from bgtasks.models.creator import owned_by
+from bgtasks.models.request import DEFAULT_QUEUE, WAITING, Request, Status
 from bgtasks.models.workers import Queue
 
 if TYPE_CHECKING:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib.contenttypes.fields import GenericForeignKey
 from django.contrib.contenttypes.models import ContentType
 from django.db import models
 
 from bgtasks import conf
 from bgtasks.arguments import decode
+from bgtasks.models.creator import CreatorKey, forget_type
 
 DEFAULT_QUEUE = "default"
 
@@ -73,12 +73,12 @@ class Request(models.Model):
         null=True,
         blank=True,
         related_name="+",
-        on_delete=models.SET_NULL,
+        on_delete=forget_type,
         db_constraint=False,
         db_index=False,
     )
     creator_object_id = models.CharField(max_length=255, null=True, blank=True)
-    creator = GenericForeignKey("creator_content_type", "creator_object_id")
+    creator = CreatorKey("creator_content_type", "creator_object_id")
     created_at = models.DateTimeField(null=True, blank=True)
     headers = models.TextField(blank=True, default="")
     progress = models.TextField(null=True, blank=True)  # JSON; of the attempt that runs, or of the last one
@@ -107,11 +107,3 @@ class Request(models.Model):
     def is_repeating_task(self) -> bool:
         """Return whether a repetition follows when this one is over."""
         return self.repeat > self.NEVER
-
-
-def owned_by(creator: models.Model) -> dict[str, Any]:
-    """Return the filter for what this model instance created."""
-    return {
-        "creator_content_type": ContentType.objects.get_for_model(creator),
-        "creator_object_id": str(creator.pk),
-    }

@@ -15,6 +15,7 @@ from bgtasks.waking.sending import BEGINNING, ENDING
 LARGEST = 1024
 """Bytes; a longer one is none of ours."""
 AT_ONCE = 64
+MODE = 0o660
 
 
 class OwnSocket:
@@ -62,16 +63,19 @@ class OwnSocket:
 
 
 def bound(path: Path) -> socket.socket:
-    """Return a socket for datagrams at that path, for us and our group. Raises OSError."""
+    """Return a socket for datagrams at that path, for us and our group. Raises OSError.
+
+    Never by the umask: that is the whole process's, and other threads make files, or sockets, meanwhile.
+    """
     made = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
-    mask = os.umask(0o117)  # 0660 from the first instant
     try:
+        with contextlib.suppress(OSError):  # BSD knows no mode of a socket before it has a path
+            os.fchmod(made.fileno(), MODE)  # so the path is no wider from the first instant
         made.bind(str(path))
+        path.chmod(MODE)  # and no narrower, whatever the umask
     except OSError:
         made.close()
         raise
-    finally:
-        os.umask(mask)
     return made
 
 
