@@ -13,7 +13,7 @@ from django.apps import apps
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register, run_checks
 from django.core.checks import Warning as Caution
-from django.db import router
+from django.db import connections, router
 
 from bgtasks import conf, registry
 from bgtasks.discovery import autodiscover
@@ -42,7 +42,7 @@ def refusals() -> list[CheckMessage]:
 
 @register(TAG)
 def check_settings(**kwargs: Any) -> list[CheckMessage]:
-    """E001, E002, E006: settings that cannot be. W002, W004, W008: settings that surprise."""
+    """E001, E002, E006: settings that cannot be. W002, W004, W008, W010: settings that surprise."""
     found = [_message(Error, problem.text, problem.hint, problem.check) for problem in conf.problems()]
     return [*(found or _database()), *_shadowed(), *_without_effect()]
 
@@ -57,6 +57,8 @@ def _database() -> Iterator[CheckMessage]:
         text = f"Tasks are in the database {alias!r}: a rollback of 'default' does not take back what was enqueued"
         hint = 'If that is meant, write: SILENCED_SYSTEM_CHECKS = ["bgtasks.W004"]'
         yield _message(Caution, text, hint, "W004")
+    if alias in settings.DATABASES:
+        yield from strict_isolation()
 
 
 @register(TAG)
@@ -170,9 +172,27 @@ def slow_sqlite() -> Iterator[CheckMessage]:
     yield _message(Caution, text, f'Write: DATABASES["{alias}"]["OPTIONS"] = {_sqlite_options(database)!r}', "W001")
 
 
-def mention_slow_sqlite() -> None:
-    """Say the same in the log of a process that runs tasks."""
-    for message in slow_sqlite():
+def strict_isolation() -> Iterator[CheckMessage]:
+    """Find a PostgreSQL that refuses what several workers do at the same time."""
+    alias = conf.current().database
+    level = settings.DATABASES[alias].get("OPTIONS", {}).get("isolation_level")
+    if level is None or connections[alias].vendor != "postgresql":
+        return
+    from django.db.backends.postgresql.psycopg_any import IsolationLevel  # needs the driver
+
+    if level in (IsolationLevel.REPEATABLE_READ, IsolationLevel.SERIALIZABLE):
+        text = (
+            f"PostgreSQL ({alias}) isolates transactions more strictly than READ COMMITTED: workers that do something at"
+            " the same time are refused, and a task with atomic=True that runs longer than a third of LEASE, or tells"
+            " its progress, cannot be committed"
+        )
+        line = f'DATABASES["{alias}"]["OPTIONS"].pop("isolation_level")'
+        yield _message(Caution, text, f"Write, at least in the settings of the workers: {line}", "W010")
+
+
+def mention_database() -> None:
+    """Say in the log of a process that runs tasks what is wrong with its database."""
+    for message in (*slow_sqlite(), *strict_isolation()):
         if not message.is_silenced():
             logger.warning("%s. %s", message.msg, message.hint)
 

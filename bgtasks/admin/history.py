@@ -8,7 +8,16 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from bgtasks.admin.lists import FastAdmin, QueueFilter, ReadOnlyAdmin, ids_of, preformatted, report, selected
+from bgtasks.admin.lists import (
+    FastAdmin,
+    QueueFilter,
+    ReadOnlyAdmin,
+    delete_selected,
+    ids_of,
+    preformatted,
+    report,
+    selected,
+)
 from bgtasks.admin.tasks import errors_of, in_words
 from bgtasks.models import CompletedTask, TaskAttempt
 from bgtasks.queue import claims
@@ -31,7 +40,7 @@ class CompletedTaskAdmin(ReadOnlyAdmin):
     list_filter = ["outcome", QueueFilter, "run_at"]
     search_fields = ["task_name", "task_params", "verbose_name"]
     search_help_text = "an id, or part of a name or of the arguments"
-    actions = [retry]
+    actions = [retry, delete_selected]
     fieldsets = [
         (None, {"fields": ["task_name", "task_params", "verbose_name", "outcome", "how_far", "result"]}),
         ("When", {"fields": ["created_at", "due_at", "locked_at", "run_at", "failed_at"]}),
@@ -60,9 +69,7 @@ class CompletedTaskAdmin(ReadOnlyAdmin):
         return errors_of(task.pk)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[CompletedTask]) -> None:
-        ids = ids_of(selected(self, request, queryset, "deleted"))
-        for at in range(0, len(ids), 500):
-            CompletedTask.objects.filter(pk__in=ids[at : at + 500]).delete()
+        claims.delete_completed(ids_of(queryset))
 
 
 @admin.register(TaskAttempt)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from django.conf import settings
 from django.contrib import admin, messages
+from django.contrib.admin import actions
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.admin.views.main import ChangeList
 from django.core.paginator import Paginator
@@ -13,6 +15,7 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.utils.functional import cached_property
 from django.utils.html import format_html
+from django.utils.translation import gettext_lazy
 
 from bgtasks.models import Queue, WorkerProcess
 from bgtasks.output import format_count
@@ -20,6 +23,8 @@ from bgtasks.output import format_count
 CAP = 10_000
 """Rows a list leads to, and rows one action changes: beyond it, filter or search."""
 
+FIELDS_BESIDE_ROWS = 10
+"""In a confirmation: the token, the action and the like."""
 SHOWN_IN_LIST = 200
 SHOWN = 10_000
 """Characters of a text."""
@@ -119,17 +124,30 @@ class ReadOnlyAdmin(FastAdmin):
         return False
 
 
+@admin.action(description=gettext_lazy("Delete selected %(verbose_name_plural)s"), permissions=["delete"])
+def delete_selected(page: FastAdmin, request: HttpRequest, queryset: QuerySet[Any]) -> Any:
+    """Do what Django's own does, for no more rows than its confirmation, which names each, may send back."""
+    fields = settings.DATA_UPLOAD_MAX_NUMBER_FIELDS
+    most = CAP if fields is None else max(1, min(CAP, fields - FIELDS_BESIDE_ROWS))
+    ids = _first(page, request, queryset.values_list("pk", flat=True), most)
+    return actions.delete_selected(page, request, queryset.filter(pk__in=ids))
+
+
 def selected(page: FastAdmin, request: HttpRequest, queryset: QuerySet[Any], done: str) -> list[Any]:
     """Return the rows an action is for, at most the cap, and note in the admin's log what is done to them."""
-    rows = list(queryset.order_by("pk")[: CAP + 1])
-    if len(rows) > CAP:
-        text = f"Only the first {CAP:,} were taken; repeat the action for the rest."
-        page.message_user(request, text, messages.WARNING)
-    rows = rows[:CAP]
+    rows = _first(page, request, queryset, CAP)
     user_id = request.user.pk
     if user_id is not None and rows:
         LogEntry.objects.log_actions(user_id, rows, CHANGE, done)
     return rows
+
+
+def _first(page: FastAdmin, request: HttpRequest, queryset: QuerySet[Any], most: int) -> list[Any]:
+    rows = list(queryset.order_by("pk")[: most + 1])
+    if len(rows) > most:
+        text = f"Only the first {most:,} were taken; repeat the action for the rest."
+        page.message_user(request, text, messages.WARNING)
+    return rows[:most]
 
 
 def report(page: FastAdmin, request: HttpRequest, count: int, done: str) -> None:

@@ -8,7 +8,7 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 
-from bgtasks.admin.lists import FastAdmin, QueueFilter, ids_of, preformatted, report, selected
+from bgtasks.admin.lists import FastAdmin, QueueFilter, delete_selected, ids_of, preformatted, report, selected
 from bgtasks.hints import missing_worker
 from bgtasks.models import CompletedTask, Task, TaskAttempt
 from bgtasks.progress import progress_in
@@ -67,7 +67,7 @@ class TaskAdmin(FastAdmin):
     list_filter = ["status", QueueFilter, HasErrorFilter, "run_at"]
     search_fields = ["task_name", "task_params", "verbose_name"]
     search_help_text = "an id, or part of a name or of the arguments"
-    actions = [inc_priority, dec_priority, run_now, cancel]
+    actions = [inc_priority, dec_priority, run_now, cancel, delete_selected]
     readonly_fields = [
         "task_name", "task_params", "task_hash", "status", "attempts", "crashes", "failed_attempts", "how_far",
         "locked_by", "locked_at", "locked_until", "locked_by_pid_running", "cancel_requested_at", "creator", "headers",
@@ -117,7 +117,7 @@ class TaskAdmin(FastAdmin):
         _delete([obj])
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Task]) -> None:
-        _delete(selected(self, request, queryset, "deleted"))
+        _delete(list(queryset))
 
 
 def _delete(tasks: list[Task]) -> None:

@@ -14,7 +14,14 @@ SELECT {values}, 0, 0, {error}, {now}, %(run_at)s, %(status)s FROM bgtasks_compl
 """
 ANEW = {"headers": "''", "legacy_id": "NULL", "unique_key": "NULL", "limit_key": "NULL", "priority_sign": "%(sign)s"}
 """What a repetition does not take over from the task before."""
-ONCE_MORE = {"unique_key": "NULL", "limit_key": "NULL", "priority_sign": "%(sign)s"}
+ONCE_MORE = {
+    "unique_key": "NULL",
+    "limit_key": "NULL",
+    "priority_sign": "%(sign)s",
+    "repeat": "%(repeat)s",
+    # Of what came out of the old history: old tasks were numbered on their own.
+    "legacy_id": "CASE WHEN created_at IS NULL THEN NULL ELSE legacy_id END",
+}
 
 
 def insert_next(db: Engine, cursor: Any, of: int, sign: int, run_at: datetime, *, is_due: bool) -> int:
@@ -27,10 +34,13 @@ def insert_next(db: Engine, cursor: Any, of: int, sign: int, run_at: datetime, *
     return inserted
 
 
-def insert_again(db: Engine, cursor: Any, of: int, sign: int, now: datetime) -> None:
-    """Insert the completed task `of` as a live one, ready, under the same id, its attempts forgotten."""
+def insert_again(db: Engine, cursor: Any, of: int, sign: int, now: datetime, *, repeat: int) -> None:
+    """Insert the completed task `of` as a live one, ready, under the same id, its attempts forgotten.
+
+    `repeat`: its seconds between repetitions from now on.
+    """
     sql = _sql(db, ONCE_MORE, ("id", *REQUEST), "last_error")
-    db.execute(cursor, sql, of=of, sign=sign, run_at=db.to_database(now), status=1)
+    db.execute(cursor, sql, of=of, sign=sign, run_at=db.to_database(now), status=1, repeat=repeat)
 
 
 def _sql(db: Engine, changed: dict[str, str], columns: tuple[str, ...], error: str) -> str:

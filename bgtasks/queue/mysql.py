@@ -74,7 +74,8 @@ class MySQL(Engine):
 
     @contextmanager
     def transaction(self) -> Iterator[Any]:
-        if getattr(self.connection, "isolation_level", None) != "read committed":
+        is_a_part = self.connection.in_atomic_block  # of a test's transaction, which cannot change any more
+        if not is_a_part and getattr(self.connection, "isolation_level", None) != "read committed":
             # For the next transaction only. Django's default is this level for all; others lock gaps, and deadlock.
             with self.connection.cursor() as cursor:
                 cursor.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")

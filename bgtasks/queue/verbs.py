@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from bgtasks import waking
-from bgtasks.models import CompletedTask, TaskAttempt
+from bgtasks.models import CompletedTask, Task, TaskAttempt
 from bgtasks.models.tasks import sign_for
 from bgtasks.queue.copies import insert_again
 from bgtasks.queue.engine import Engine
@@ -53,19 +53,32 @@ def change_priority(ids: Iterable[int], delta: int) -> int:
 
 
 def retry(completed_ids: Iterable[int]) -> int:
-    """Take tasks back from the history: the same ids, ready now, their attempts counted anew. Return how many."""
+    """Take tasks back from the history: the same ids, ready now, their attempts counted anew. Return how many.
+
+    One that repeats goes on repeating, unless its next repetition is there already: it would repeat twice for ever.
+    """
     db = engine()
     using = db.connection.alias
     now = database_now()
     with db.joined() as cursor:
-        found = CompletedTask.objects.using(using).select_for_update().filter(id__in=list(completed_ids)).order_by("id")
-        backends = dict(found.values_list("id", "backend"))
-        for task_id, backend in backends.items():
-            insert_again(db, cursor, task_id, sign_for(backend), now)
-        CompletedTask.objects.using(using).filter(id__in=list(backends)).delete()
-        if backends:
+        rows = CompletedTask.objects.using(using).select_for_update().filter(id__in=list(completed_ids)).order_by("id")
+        found = list(rows.values_list("id", "backend", "task_hash", "repeat"))
+        repeating = _repeating(using, {task_hash for _, _, task_hash, repeat in found if repeat > 0})
+        for task_id, backend, task_hash, repeat in found:
+            again = 0 if task_hash in repeating else repeat
+            insert_again(db, cursor, task_id, sign_for(backend), now, repeat=again)
+            if again:
+                repeating.add(task_hash)
+        CompletedTask.objects.using(using).filter(id__in=[row[0] for row in found]).delete()
+        if found:
             waking.ready(db.connection, "")
-    return len(backends)
+    return len(found)
+
+
+def _repeating(using: str, hashes: set[str]) -> set[str]:
+    """Return those of the hashes that a live task has which repeats."""
+    live = Task.objects.using(using).filter(task_hash__in=hashes, repeat__gt=0)
+    return set(live.values_list("task_hash", flat=True)) if hashes else set()
 
 
 def delete_waiting(ids: Iterable[int]) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 from django.db import connections
 
 from bgtasks import figures, waking
-from bgtasks.checks import mention_slow_sqlite
+from bgtasks.checks import mention_database
 from bgtasks.maintenance import Maintenance, Report
 from bgtasks.maintenance.burial import Burial
 from bgtasks.maintenance.cancels import INTERVAL, Cancels
@@ -58,7 +58,7 @@ class Duties:
         claims.be_patient()
         claims.be_bounded(runs_tasks=False)
         claims.ensure_wal()
-        mention_slow_sqlite()
+        mention_database()
         self.line = line
         self.pages = pages
         self.runtime_dir = options.runtime_dir

@@ -142,6 +142,21 @@ def test_counts_stop_at_the_cap(admin_client: Client, monkeypatch: pytest.Monkey
     assert Task.objects.filter(priority=1).count() == 5
 
 
+def test_more_rows_than_a_confirmation_may_send_back_are_deleted_in_parts(admin_client: Client, settings: Any) -> None:
+    settings.DATA_UPLOAD_MAX_NUMBER_FIELDS = 15
+    tasks = [make() for _ in range(8)]
+    answer = act(admin_client, TASKS, "delete_selected", tasks[:1], select_across="1")
+    assert "Only the first 5 were taken" in answer.content.decode()
+    sent = re.findall(r'name="_selected_action" value="(\d+)"', answer.content.decode())
+    assert sent == [str(task.pk) for task in reversed(tasks[:5])]
+    answer = admin_client.post(
+        TASKS, {"action": "delete_selected", "post": "yes", "_selected_action": sent}, follow=True
+    )
+    assert "Successfully deleted 5 tasks" in answer.content.decode()
+    assert [task.pk for task in Task.objects.order_by("pk")] == [task.pk for task in tasks[5:]]
+    assert LogEntry.objects.count() == 5
+
+
 def test_a_living_worker_is_told_from_one_without_a_row(admin_client: Client) -> None:
     make()
     claims.turn([], 1, Holder(WORKER, 60.0))
@@ -225,8 +240,10 @@ def test_deleting_removes_waiting_tasks_and_cancels_running_ones(admin_client: C
 
 def test_history_can_be_deleted(admin_client: Client) -> None:
     rows = [complete(number) for number in range(1, 4)]
+    TaskAttempt.objects.create(task_id=1, attempt=1, finished_at=timezone.now())
     act(admin_client, HISTORY, "delete_selected", rows[:2], post="yes")
     assert CompletedTask.objects.get().pk == 3
+    assert not TaskAttempt.objects.exists()
 
 
 def test_what_was_done_is_in_the_admin_s_log(admin_client: Client) -> None:

@@ -99,6 +99,21 @@ def test_w009_a_router_that_the_workers_do_not_know_of(monkeypatch: pytest.Monke
     assert hint_of(message).endswith("""BGTASKS["DATABASE"] = 'queue'""")
 
 
+@pytest.mark.parametrize(("level", "is_found"), [("READ_COMMITTED", 0), ("REPEATABLE_READ", 1), ("SERIALIZABLE", 1)])
+def test_w010_a_postgresql_that_refuses_what_workers_do_at_once(
+    monkeypatch: pytest.MonkeyPatch, level: str, is_found: bool
+) -> None:
+    drivers = pytest.importorskip("django.db.backends.postgresql.psycopg_any")
+    options = {"isolation_level": getattr(drivers.IsolationLevel, level)}
+    monkeypatch.setattr(checks.settings, "DATABASES", {"default": {"OPTIONS": options}})
+    monkeypatch.setattr(checks.connections["default"], "vendor", "postgresql")
+    found_here = found()
+    assert ("bgtasks.W010" in found_here) == is_found
+    if is_found:
+        line = 'DATABASES["default"]["OPTIONS"].pop("isolation_level")'
+        assert hint_of(found_here["bgtasks.W010"]).endswith(line)
+
+
 @pytest.mark.parametrize("is_constrained", [True, False])
 def test_e009_a_foreign_key_that_would_keep_a_task_from_ending(
     monkeypatch: pytest.MonkeyPatch, is_constrained: bool
@@ -190,7 +205,7 @@ def test_w001_knows_a_file_that_is_in_wal_mode_already(sqlite: dict[str, Any], m
 def test_every_hint_can_be_acted_upon_and_every_id_is_known() -> None:
     text = Path(checks.__file__).read_text() + Path(checks.conf.__file__).read_text()
     errors, warnings = ("E001", "E002", "E004", "E005", "E006", "E007", "E009"), ("W001", "W002", "W004", "W006")
-    for check in (*errors, *warnings, "W007", "W008", "W009"):
+    for check in (*errors, *warnings, "W007", "W008", "W009", "W010"):
         assert check in text
 
 

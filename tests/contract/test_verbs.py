@@ -125,6 +125,27 @@ def test_retrying_brings_a_completed_task_back_under_its_id() -> None:
     assert completed(task.id).status == Status.SUCCESSFUL
 
 
+@pytest.mark.parametrize("status", [Result.SUCCESSFUL, Result.FAILED])
+def test_retrying_a_repeating_task_makes_no_second_chain(status: Result) -> None:
+    task = enqueued(repeat=3600)
+    claimed = claim_one()
+    settle(success(claimed) if status is Result.SUCCESSFUL else failure(claimed, status))
+    (following,) = Task.objects.all()
+    assert claims.retry([task.id]) == 1
+    assert (live(task.id).repeat, live(following.id).repeat) == (0, 3600)
+    settle(success(claim_one()))
+    assert [one.id for one in Task.objects.all()] == [following.id]
+
+
+def test_retrying_several_runs_of_an_ended_chain_continues_it_once() -> None:
+    tasks = [enqueued(repeat=3600) for _ in range(3)]
+    for claimed in claim(3):
+        settle(failure(claimed, Result.FAILED))
+    Task.objects.all().delete()
+    assert claims.retry([task.id for task in tasks]) == 3
+    assert sorted(live(task.id).repeat for task in tasks) == [0, 0, 3600]
+
+
 def test_deleting_takes_waiting_tasks_alone() -> None:
     running, waiting = enqueued(), enqueued()
     claim_one()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from bgtasks import background, signals
@@ -45,6 +45,15 @@ def test_the_next_task_runs_here_also_one_that_has_just_become_due(note, ran) ->
     assert not tasks.run_next_task()
     assert ran == [1]
     assert CompletedTask.objects.get().attempts == 1
+
+
+@pytest.mark.django_db(transaction=False)
+def test_inside_a_test_s_transaction_a_mysql_of_another_isolation_level_serves_too(note, ran, monkeypatch) -> None:
+    assert connection.in_atomic_block
+    monkeypatch.setattr(connection, "isolation_level", "repeatable read", raising=False)
+    note(1)
+    assert tasks.run_next_task()
+    assert ran == [1]
 
 
 def test_a_name_that_nobody_registered_here_is_left_alone(note, ran) -> None:

@@ -20,6 +20,7 @@ from bgtasks.arguments import encode, hash_of
 from bgtasks.compat.legacy.tables import COMPLETED, LATER, LONG_AGO, TASKS, OldTable
 from bgtasks.compat.tasks import tasks
 from bgtasks.models import CompletedTask, Status, Task
+from bgtasks.queue import claims
 from tests.heritage.foreign import foreign_tables
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -227,6 +228,18 @@ def test_a_copy_leaves_the_old_rows_and_is_made_once(old, settings) -> None:
     assert (facts["waiting"], facts["completed"], facts["known"]) == (0, 0, 2)
     assert (table.rows.count(), history.rows.count()) == (1, 1)
     assert (Task.objects.count(), CompletedTask.objects.count()) == (1, 1)
+
+
+def test_a_retried_row_of_the_old_history_is_not_taken_for_the_waiting_task_of_that_number(old, settings) -> None:
+    settings.BGTASKS = {"KEEP": None}
+    table, history = old(), old(name=COMPLETED)
+    over = row(history, attempts=1)
+    run("--completed")
+    claims.retry([CompletedTask.objects.get().pk])
+    waiting = row(table, id=over.id)
+    assert (run()["waiting"], table.rows.exists()) == (1, False)
+    assert Task.objects.filter(legacy_id=waiting.id).count() == 1
+    assert Task.objects.count() == 2
 
 
 def test_what_was_copied_is_known_also_to_a_move(old, settings) -> None:

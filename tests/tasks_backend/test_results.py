@@ -60,6 +60,13 @@ def heard() -> Any:
         signal.disconnect(dispatch_uid="listening")
 
 
+def test_a_row_that_could_not_be_enqueued_today_is_read_all_the_same() -> None:
+    result = tasks.add.using(priority=100).enqueue(1, b=2)
+    Task.objects.update(priority=101, queue="dropped")
+    found = tasks.add.get_result(result.id)
+    assert (found.task.priority, found.task.queue_name, found.task.func) == (101, "dropped", tasks.add.func)
+
+
 def test_what_enqueue_returns_equals_what_is_read_until_a_worker_touches_it() -> None:
     moment = timezone.now() + timedelta(hours=1)
     for each in (tasks.add, tasks.add.using(priority=-7, queue_name="mail", run_after=moment)):

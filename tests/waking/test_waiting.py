@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import stat
 import threading
 import time
 from dataclasses import replace
@@ -297,3 +298,23 @@ def test_so_does_a_foreground_worker(make_foreground, look_in):
     look_in(process.directory / "run")
     process.start()
     assert tasks.quick.wait(tasks.quick.enqueue(1).pk, SLOW_MACHINE).outcome == Status.SUCCESSFUL
+
+
+def test_many_that_begin_to_wait_at_once_leave_the_umask_alone(place):
+    umask = os.umask(0o077)
+    modes = []
+
+    def begin():
+        for number in range(50):
+            with awaiting.Ear(number) as ear:
+                modes.append(stat.S_IMODE(ear.path.stat().st_mode))
+
+    try:
+        threads = [threading.Thread(target=begin) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(SLOW_MACHINE)
+    finally:
+        left = os.umask(umask)
+    assert (left, modes) == (0o077, [0o660] * 200)

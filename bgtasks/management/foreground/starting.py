@@ -10,7 +10,7 @@ from django.db.migrations.executor import MigrationExecutor
 
 import bgtasks
 from bgtasks import conf, registry
-from bgtasks.checks import mention_slow_sqlite, refusals
+from bgtasks.checks import mention_database, refusals
 from bgtasks.discovery import autodiscover
 from bgtasks.queue import claims
 
@@ -37,7 +37,7 @@ def prepare() -> None:
         option = "" if database == "default" else f" --database={database}"
         raise CommandError(f"Tables are missing ({', '.join(missing)}). Run: python manage.py migrate{option}")
     claims.ensure_wal()
-    mention_slow_sqlite()
+    mention_database()
 
 
 def _unapplied_migrations() -> list[str]:

@@ -42,8 +42,9 @@ class Deed:
 def _retry(ids: Sequence[int]) -> tuple[int, int]:
     from bgtasks.queue import claims  # imports models
 
-    waiting = claims.run_now(ids)
-    return waiting + claims.retry(ids), 0
+    with claims.whole():  # in this order: what is run and over in between is not run again
+        claims.retry(ids)
+        return claims.run_now(ids), 0
 
 
 def _cancel(ids: Sequence[int]) -> tuple[int, int]:
