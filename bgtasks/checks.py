@@ -18,6 +18,7 @@ from django.db import connections, router
 from bgtasks import conf, registry
 from bgtasks.discovery import autodiscover
 from bgtasks.models import Task
+from bgtasks.queue.engines import engine
 from bgtasks.queue.own_processes import is_wal
 from bgtasks.tasks import CALL_NAMES
 
@@ -57,8 +58,7 @@ def _database() -> Iterator[CheckMessage]:
         text = f"Tasks are in the database {alias!r}: a rollback of 'default' does not take back what was enqueued"
         hint = 'If that is meant, write: SILENCED_SYSTEM_CHECKS = ["bgtasks.W004"]'
         yield _message(Caution, text, hint, "W004")
-    if alias in settings.DATABASES:
-        yield from strict_isolation()
+    yield from strict_isolation()
 
 
 @register(TAG)
@@ -173,18 +173,13 @@ def slow_sqlite() -> Iterator[CheckMessage]:
 
 
 def strict_isolation() -> Iterator[CheckMessage]:
-    """Find a PostgreSQL that refuses what several workers do at the same time."""
+    """Find a database that refuses what several workers do at the same time."""
     alias = conf.current().database
-    level = settings.DATABASES[alias].get("OPTIONS", {}).get("isolation_level")
-    if level is None or connections[alias].vendor != "postgresql":
-        return
-    from django.db.backends.postgresql.psycopg_any import IsolationLevel  # needs the driver
-
-    if level in (IsolationLevel.REPEATABLE_READ, IsolationLevel.SERIALIZABLE):
+    if alias in connections and engine().is_too_strict:
         text = (
-            f"PostgreSQL ({alias}) isolates transactions more strictly than READ COMMITTED: workers that do something at"
-            " the same time are refused, and a task with atomic=True that runs longer than a third of LEASE, or tells"
-            " its progress, cannot be committed"
+            f"PostgreSQL ({alias}) isolates transactions more strictly than READ COMMITTED: workers that do something"
+            " at the same time are refused, and a task with atomic=True that runs longer than a third of LEASE, or"
+            " tells its progress, cannot be committed"
         )
         line = f'DATABASES["{alias}"]["OPTIONS"].pop("isolation_level")'
         yield _message(Caution, text, f"Write, at least in the settings of the workers: {line}", "W010")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from pathlib import Path
@@ -37,7 +38,8 @@ class Report:
         if self._writer < 0:
             return
         descriptor, self._writer = self._writer, -1
-        with os.fdopen(descriptor, "w", encoding="utf-8") as writer:
+        # the parent may be gone: nobody has to know
+        with contextlib.suppress(OSError), os.fdopen(descriptor, "w", encoding="utf-8") as writer:
             writer.write(json.dumps([code, text]) + "\n")
 
     def fileno(self) -> int:

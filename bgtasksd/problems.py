@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from bgtasksd.facts import Facts, Problem
 
+MIGRATE = "python manage.py migrate"
 LATE = 30.0
 """Seconds that a shortage of workers or of the database is passed over."""
 FORGOTTEN = timedelta(hours=24)
@@ -61,10 +62,11 @@ def _other_problems(facts: Facts) -> Iterable[Problem]:
     yield from _maintenance_problems(facts)
     if facts.database_down_s is not None and facts.database_down_s >= LATE:
         text = f"no contact for {facts.database_down_s:.0f} s"
-        yield Problem("database_unreachable", "error", facts.database["alias"], text, "python manage.py dbshell")
+        fix = "python manage.py dbshell" if facts.is_migrated else MIGRATE
+        yield Problem("database_unreachable", "error", facts.database["alias"], text, fix)
     if not facts.is_migrated:
         text = "tables of bgtasks are missing in the database"
-        yield Problem("migrations_missing", "warning", facts.database["alias"], text, "python manage.py migrate")
+        yield Problem("migrations_missing", "warning", facts.database["alias"], text, MIGRATE)
     if facts.is_directory_lost:
         text = "lock or control socket were removed under the running daemon"
         yield Problem("runtime_dir_lost", "error", None, text, f"kill -TERM {facts.pid}")

@@ -100,9 +100,9 @@ class Places:
         """Let the coroutines run until one of these descriptors is readable, one has ended, or the time is over."""
         if not self.taken:
             return readable(descriptors, seconds)
+        if self._ended:  # whoever has rung for that is to be heard, and not asked again and again
+            return readable(descriptors, 0.0)
         found: list[int] = []
-        if self._ended:
-            return found
 
         def hear(descriptor: int) -> None:
             found.append(descriptor)

@@ -1,4 +1,4 @@
-"""Whose task it is: a row of any model, kept wherever the project keeps that; tasks may have a database of their own."""
+"""Whose task it is: a row of any model, in whichever database the project keeps that."""
 
 from __future__ import annotations
 

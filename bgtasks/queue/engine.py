@@ -116,6 +116,9 @@ class Engine(ABC):
 
     # Transactions and statements
 
+    is_too_strict = False
+    """Whether transactions are isolated so strictly that several workers are refused what they do at the same time."""
+
     def is_between_transactions(self) -> bool:
         """Return whether nobody's transaction is open on this connection."""
         return not self.connection.in_atomic_block and self.connection.get_autocommit()

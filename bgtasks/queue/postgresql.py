@@ -76,6 +76,15 @@ class PostgreSQL(Engine):
     live_columns = RETURNED
     connect_timeouts = ("connect_timeout",)
 
+    @property
+    def is_too_strict(self) -> bool:
+        level = self.connection.settings_dict.get("OPTIONS", {}).get("isolation_level")
+        if level is None:
+            return False
+        from django.db.backends.postgresql.psycopg_any import IsolationLevel  # needs the driver, an extra
+
+        return level in (IsolationLevel.REPEATABLE_READ, IsolationLevel.SERIALIZABLE)
+
     def wait_of_the_driver(self) -> CodeType | None:
         try:
             from psycopg import Connection  # an extra

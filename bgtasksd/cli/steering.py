@@ -50,6 +50,10 @@ class Steering:
         self.question: Question | None = None
         self.message, self.said_at = "", float("-inf")
         self.errand: subprocess.Popen[str] | None = None
+        self.turning = "", False
+        """The queue that the errand pauses (True) or resumes."""
+        self.turned: dict[str, tuple[float, bool]] = {}
+        """When that was done with each queue: the figures may know of it half a minute later."""
 
     def run(self) -> int:
         """Show the daemon until told to quit."""
@@ -102,18 +106,22 @@ class Steering:
 
     def _pause(self, queue: str) -> None:
         """Run the verb: it works through the database, and so needs the project."""
-        paused = [each["name"] for each in self.watched.sight.facts["queues"] if each["paused"]]
         settings = self.watched.sight.facts["settings"]
-        command = [
-            "resume" if queue in paused else "pause",
-            *(["--settings", settings] if settings else []),
-            "--",
-            queue,
-        ]
+        is_paused = self._is_paused(queue)
+        verb = "resume" if is_paused else "pause"
+        command = [verb, *(["--settings", settings] if settings else []), "--", queue]
+        self.turning = queue, not is_paused
         pipes: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
         program = [sys.executable, "-m", "bgtasksd", *command]
         self.errand = subprocess.Popen(program, text=True, **pipes)  # noqa: S603 - our own program, without a shell
         self._say(f"bgtasksd {' '.join(command)} …")
+
+    def _is_paused(self, queue: str) -> bool:
+        facts = self.watched.sight.facts
+        at, was_paused = self.turned.get(queue, (float("-inf"), False))
+        if time.monotonic() - at < (facts["figures_age_s"] or 0.0) + self.interval:
+            return was_paused
+        return any(each["paused"] for each in facts["queues"] if each["name"] == queue)
 
     def _hear_errand(self) -> None:
         if self.errand is None or self.errand.poll() is None:
@@ -122,6 +130,9 @@ class Steering:
         told = " ".join(self.errand.stdout.read(2000).split())
         self.errand.stdout.close()
         failed = "" if self.errand.returncode == 0 else f"exit code {self.errand.returncode}: "
+        if not failed:
+            queue, is_paused = self.turning
+            self.turned[queue] = time.monotonic(), is_paused
         self.errand = None
         self._say(failed + told)
 

@@ -12,7 +12,7 @@ from bgtasksd.status import UP
 def add_thresholds(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     add_value(parser, "--max-oldest", "duration", "degraded when a ready task has waited longer")
-    add_value(parser, "--max-failed", "count", "degraded when more tasks failed in the last hour")
+    add_value(parser, "--max-failed", "count", "degraded when more attempts failed in the last hour")
     add_value(parser, "--min-workers", "count", "degraded when fewer workers are up")
 
 
@@ -42,7 +42,8 @@ def passed_thresholds(
             )
     failed = facts["last_hour"]["failed"]
     if max_failed is not None and failed > max_failed:
-        found.append(_problem("failed_exceeded", None, f"{failed} tasks failed in the last hour, allowed {max_failed}"))
+        text = f"{failed} {'attempt' if failed == 1 else 'attempts'} failed in the last hour, allowed {max_failed}"
+        found.append(_problem("failed_exceeded", None, text))
     up = sum(worker["state"] in UP for worker in facts["workers"])
     if min_workers is not None and up < min_workers:
         found.append(_problem("workers_too_few", None, f"{up} workers are up, wanted {min_workers}"))

@@ -95,7 +95,8 @@ class ControlServer:
     def sockets(self) -> list[socket.socket]:
         """Return every socket that a forked child has to close."""
         listening = [] if self._listener is None else [self._listener.socket, self._listener.spare]
-        return listening + [client.connection for client in self._clients.values()]
+        there = listening + [client.connection for client in self._clients.values()]
+        return [each for each in there if each.fileno() >= 0]  # the spare may be lost for want of descriptors
 
     def close(self) -> None:
         """Disconnect everybody and remove the socket, if it is still ours."""

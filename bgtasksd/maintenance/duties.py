@@ -65,6 +65,7 @@ class Duties:
         self.workers: list[str] | None = None
         """Who lives; None until the supervisor has said so."""
         self.deaths: dict[str, int] = {}
+        self.is_migrated = True
         self.worked_at = 0.0
         self.told: dict[str, Any] = {}
         self.told_at = float("-inf")
@@ -135,6 +136,8 @@ class Duties:
         renewed = self.pages_of_workers()
         before = claims_on(renewed)
         report = self.maintenance.run_due()
+        if report.is_database_up or report.error:  # else it waits, and knows nothing new
+            self.is_migrated = OUR_TABLES not in report.error
         after = claims_on(renewed)
         lost = (before & after) - report.renewal.held if report.renewal else set()
         if report.queues is not None:  # by themselves: whatever their size, the rest is told
@@ -143,7 +146,7 @@ class Duties:
             {
                 "database_up": report.is_database_up,
                 "error": report.error[:500],
-                "is_migrated": OUR_TABLES not in report.error,
+                "is_migrated": self.is_migrated,
                 "renewed": report.renewal is not None,
                 "lost": [_claim(*each) for each in lost],
                 "cancel": [_claim(task_id, token) for task_id, token, _worker in report.cancel_requested],

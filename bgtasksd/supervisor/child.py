@@ -106,6 +106,8 @@ class Child:
     error: str = ""
     """The traceback it sent."""
     was_stopped: bool = False
+    is_unheld: bool = False
+    """The zygote could not be told to end it should we die."""
     woken: int = -1
     """The loop counter when it was last woken: unchanged, it has not yet begun to look."""
     woken_at: float = 0.0

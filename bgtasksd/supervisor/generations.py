@@ -119,6 +119,7 @@ class Generations:
             each.run()
         if situation.are_workers_untold:
             situation.tell_workers()
+        zygotes.hand_over_what_is_owed(situation)
         for link in [link for link in situation.beside if link.is_gone and not link.is_wanted]:
             situation.beside.remove(link)
             link.close()

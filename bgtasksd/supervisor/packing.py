@@ -26,7 +26,7 @@ OF_SLOT = ("number", "is_unplanned", "is_retiring", "is_surplus", "last_exit", "
 OF_CHILD = (
     *("slot", "generation", "worker", "page_index", "spawned_at", "since", "booted_at", "counter_moved_at"),
     *("concurrency", "drain_deadline", "grace", "step", "limit", "asked_at", "draining_for"),
-    *("bye", "error", "was_stopped", "woken", "woken_at", "memory_bytes"),
+    *("bye", "error", "was_stopped", "is_unheld", "woken", "woken_at", "memory_bytes"),
 )
 
 OF_LINK = ("preloads", "is_wanted", "is_leaving", "started_at", "heard_at", "asked_at", "kill_at")

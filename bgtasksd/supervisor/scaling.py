@@ -72,6 +72,7 @@ class Scaling:
             return
         for group in self.situation.slots.groups:
             self._fit(group)
+        self._give_up_the_groupless()
         for slot in list(self.situation.slots):
             if slot.is_surplus:
                 self._empty(slot)
@@ -88,6 +89,13 @@ class Scaling:
             self._take_back(slot)
         for _ in range(missing - len(spare)):
             slots.add(group)
+
+    def _give_up_the_groupless(self) -> None:
+        """Give up the places of groups that a reload has taken away."""
+        wanted = {group.queues for group in self.situation.slots.groups}
+        for slot in self.situation.slots:
+            if slot.queues not in wanted and not slot.is_surplus:
+                self._give_up(slot)
 
     def _give_up(self, slot: Slot) -> None:
         slot.is_surplus = True

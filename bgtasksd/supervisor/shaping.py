@@ -23,10 +23,10 @@ def reshape(situation: Situation, before: Options, after: Options) -> None:
     for queues in old.keys() & new.keys():
         _want(_group(slots, queues), old[queues], new[queues])
     for queues in gone[len(come) :]:
-        _want(_group(slots, queues), None, 0)
+        _want(_group(slots, queues), None, 0)  # who follows an order to it shall hear
     for queues in come[len(gone) :]:
         slots.groups.append(Group(queues, new[queues]))
-    slots.groups = [group for group in slots.groups if group.wanted or group.queues in new or slots.of(group)]
+    slots.groups = [group for group in slots.groups if group.queues in new]
     situation.board.reserve(pages_for(slots.target, concurrency))
     situation.budget.a_minute = spawns_a_minute(slots.target)
 

@@ -22,8 +22,6 @@ class Strays:
 
     def __init__(self, situation: Situation) -> None:
         self.situation = situation
-        self.are_ended = situation.options.strays == "end"
-        """Else they are only reported."""
         self.looked_at = 0.0
         self.suspects: set[int] = set()
         """Seen once: a worker that is just being born looks the same."""
@@ -39,6 +37,11 @@ class Strays:
     def next_at(self) -> float | None:
         """Return when the next look is due."""
         return self.looked_at + (1.0 if self.suspects - self.told.keys() or self._are_waited_for() else INTERVAL)
+
+    @property
+    def are_ended(self) -> bool:
+        """Whether they are ended, and not only reported: a reload may change that."""
+        return self.situation.options.strays == "end"
 
     def _are_waited_for(self) -> bool:
         return self.are_ended and bool(self.told)

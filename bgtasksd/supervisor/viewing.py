@@ -19,8 +19,8 @@ from bgtasksd.supervisor.slots import Slot
 from bgtasksd.supervisor.states import WORKING, State
 
 LOOK_INTERVAL = 5.0
-MOST_TOLD = 100
-"""Tasks of one worker: an answer has its bounds."""
+MOST_TOLD, MOST_TOLD_IN_ALL = 100, 3000
+"""Tasks of one worker, and of all: an answer has its bounds, and clients of ours read no more than a mebibyte."""
 
 
 class Viewing:
@@ -149,14 +149,15 @@ class Viewing:
 
     def _tasks(self, running: list[Record]) -> list[dict[str, Any]]:
         """Return what a worker runs, what runs for the longest time first."""
-        at = self.situation.clock.at
+        at, workers = self.situation.clock.at, len(self.situation.slots.children())
+        most = max(1, min(MOST_TOLD, MOST_TOLD_IN_ALL // max(1, workers)))
         return [
             {
                 "task": task.task_name,
                 "task_id": str(task.task_id),
                 "running_for_s": self._age(at(task.started_at)),
             }
-            for task in sorted(running, key=lambda task: task.started_at)[:MOST_TOLD]
+            for task in sorted(running, key=lambda task: task.started_at)[:most]
         ]
 
     def _unkillable(self) -> tuple[tuple[int, int | None], ...]:

@@ -90,7 +90,7 @@ class Watching:
         """Return when something is to be done about a worker."""
         if child.state is State.SPAWNING:
             return child.since + HELLO_TIMEOUT
-        if child.state is State.BOOTING:
+        if child.state in (State.BOOTING, State.DRAINING) and not child.has_booted:
             return _least(child.since + self.situation.options.boot_timeout, child.drain_deadline)
         if child.state is State.UNKILLABLE:
             return child.since + ending.REMINDER * (child.step + 1)
@@ -120,7 +120,7 @@ class Watching:
                 ending.kill(situation, child, Cause.STOP)
         elif child.process is None:
             exits.vanished(situation, child, f"no hello within {HELLO_TIMEOUT:g} s")
-        elif child.state in (State.SPAWNING, State.BOOTING):
+        elif not child.has_booted:
             situation.warn(child, f"pid {child.pid} did not boot in time", "boot_timeout")
             ending.kill(situation, child, Cause.BOOT_FAILURE)
         elif child.record.state is WorkState.BUSY:

@@ -21,16 +21,21 @@ def hear_zygote(situation: Situation, zygote: Link, message: Message, descriptor
         _hear_of_maintenance(situation, zygote, message, descriptors)
         return
     child = situation.slots.find(message.get("worker", ""))
-    if message["kind"] == "forked" and child is not None and child.process is None and len(descriptors) == 1:
-        attach(situation, child, message["pid"], descriptors[0])
-        if zygote is not situation.zygote:
-            hand_over(situation, child)  # it leaves, and its workers stay
-        return
-    channel.close_all(descriptors)
-    if message["kind"] == "fork_failed" and child is not None and child.process is None:
+    if message["kind"] == "forked":
+        if child is not None and len(descriptors) == 1:
+            _is_forked(situation, zygote, child, message["pid"], descriptors)
+    elif message["kind"] == "fork_failed" and child is not None and child.process is None:
         exits.vanished(situation, child, f"fork: {message['error']}")
     else:
         _hear_of_itself(situation, zygote, message)
+    channel.close_all(descriptors)
+
+
+def _is_forked(situation: Situation, zygote: Link, child: Child, pid: int, descriptors: list[int]) -> None:
+    if child.process is None:  # else its hello was here before
+        attach(situation, child, pid, descriptors.pop())
+    if zygote is not situation.zygote:
+        hand_over(situation, child)  # it leaves, and its workers stay
 
 
 def _hear_of_maintenance(situation: Situation, zygote: Link, message: Message, descriptors: list[int]) -> None:
@@ -80,4 +85,15 @@ def hand_over(situation: Situation, child: Child) -> None:
     if child.process is not None and child.is_alive:
         held = [child.process.pidfd, situation.board.descriptor]
         pages = {"page": child.page_index, "places": child.place_indexes, "concurrency": child.concurrency}
-        situation.zygote.send("adopt", held, pid=child.process.pid, **pages)
+        child.is_unheld = not situation.zygote.send("adopt", held, pid=child.process.pid, **pages)
+
+
+def hand_over_what_is_owed(situation: Situation) -> None:
+    """Give it those for which its line had no room; a zygote that is not ready is given all once it is."""
+    if not situation.zygote.is_ready:
+        return
+    for child in situation.slots.children():
+        if child.is_unheld:
+            hand_over(situation, child)
+            if child.is_unheld:
+                break  # no room yet for the others either

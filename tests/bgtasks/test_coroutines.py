@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,6 +19,8 @@ from bgtasks import background
 from bgtasks.compat import in_process
 from bgtasks.exceptions import TaskTimeout
 from bgtasks.execution import execute, interrupt
+from bgtasks.execution.places import Places
+from bgtasks.management.foreground.bell import Bell
 from bgtasks.models import CompletedTask, Queue, Status, Task
 from bgtasks.queue import claims
 from bgtasks.queue.types import Claim, Outcome, Result
@@ -102,6 +104,51 @@ def test_an_interrupt_ends_it_wherever_it_stands_and_its_clean_up_runs(where: st
     assert (outcome.result, type(outcome.error)) == (Result.RETRY, TaskTimeout)
     assert done == ["cleaned up"]
     assert time.monotonic() - began < 30
+
+
+@pytest.fixture
+def bell() -> Iterator[Bell]:
+    made = Bell()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def places(bell: Bell) -> Iterator[Places]:
+    """Two places, as a worker without a supervisor has them."""
+    made = Places(2)
+    bell.select, made.on_end = made.select, bell.ring
+    yield made
+    made.close()
+
+
+def test_who_waits_for_one_of_several_coroutines_hears_of_its_end_at_once(bell: Bell, places: Places) -> None:
+    looks: list[float] = []
+
+    @background
+    async def short() -> None:
+        await asyncio.sleep(0.05)
+
+    @background
+    async def long() -> None:
+        await asyncio.sleep(3600)
+
+    def select(descriptors: Sequence[int], seconds: float) -> list[int]:
+        looks.append(seconds)
+        return places.select(descriptors, seconds)
+
+    bell.select = select
+    for task in (short, long):
+        sequence = next(SEQUENCES)
+        places.start(claimed(task), sequence)
+    for expected in (Result.SUCCESSFUL, Result.RETRY):
+        assert bell.sleep(60)
+        (ended,) = places.outcomes()
+        assert ended.result is expected, ended.error_text
+        assert len(looks) <= 2, "one that lets them run, and one for the ring"
+        places.interrupt(sequence, TaskTimeout)
+        places.obey()
+        looks.clear()
 
 
 def test_a_transaction_around_a_coroutine_is_refused_and_the_setting_does_not_mean_it(settings) -> None:

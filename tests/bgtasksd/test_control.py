@@ -291,3 +291,12 @@ def test_a_socket_that_cannot_be_made_again_leaves_the_old_one_at_work(tmp_path,
             loop.server.open_again()
         early.sendall(PING)
         assert answer(early)["ok"]
+
+
+def test_a_spare_that_was_lost_for_want_of_descriptors_is_none_that_children_close(tmp_path):
+    server = ControlServer(tmp_path, COMMANDS)
+    server.open()
+    server._listener.spare.close()
+    (listening,) = server.sockets
+    assert listening.fileno() >= 0
+    server.close()

@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from bgtasksd.daemon import Report
+
 DETACH = """
 import os, sys, signal
 from bgtasksd.children.fork import fork
@@ -68,3 +70,10 @@ def test_every_default_of_python_daemon_is_replaced(tmp_path) -> None:
 )
 def test_the_parent_hears_how_it_went(tmp_path, body, told) -> None:
     assert detached(tmp_path, body)[0] == told
+
+
+def test_a_parent_that_is_gone_is_none_of_the_daemon_s_trouble():
+    report = Report()
+    report.speak()  # nobody reads any more
+    report.tell(0, "4711")
+    assert report.fileno() == -1

@@ -29,6 +29,17 @@ def test_one_worker_runs_both_doors_and_ends_a_coroutine_in_time(make_daemon) ->
     wait_until(lambda: daemon.status()["totals"]["done"] == 7, what="the other door's task, too")
 
 
+def test_a_running_task_that_is_cancelled_has_one_error_for_its_one_attempt(make_daemon) -> None:
+    daemon = make_daemon(workers=1)
+    result = tasks.later.enqueue(3600)
+    daemon.start()
+    daemon.busy_worker("later")
+    assert tasks.later.cancel(result.id)
+    over = tasks.later.wait(result.id, timeout=60)
+    assert [each.exception_class_path for each in over.errors] == ["bgtasks.exceptions.TaskCancelled"]
+    assert over.attempts == 1
+
+
 def test_a_module_that_raises_anything_makes_its_tasks_unknown_and_ends_no_worker(make_daemon) -> None:
     daemon = make_daemon(workers=1)
     left, done = broken.charge.enqueue(), tasks.add.enqueue(1, 2)

@@ -106,7 +106,7 @@ def _not_before(earliest: datetime | None, at: datetime | None) -> datetime | No
 
 def _errors(row: Any, attempts: Sequence[TaskAttempt]) -> list[Any]:
     errors = [api.TaskError(exception_class_path=each.exception, traceback=each.error) for each in attempts]
-    if row.status == Status.CANCELLED:
+    if row.status == Status.CANCELLED and not (errors and errors[-1].exception_class_path == CANCELLED):
         errors.append(api.TaskError(exception_class_path=CANCELLED, traceback=row.last_error or "cancelled"))
     return errors
 

@@ -52,7 +52,8 @@ def read(text: str) -> tuple[str, Amount]:
 def words(answer: Facts) -> str:
     """Return what people read."""
     if answer.get("is_over"):
-        return f"{answer['workers_target']} workers"
+        count = answer["workers_target"]
+        return f"{count} {'worker' if count == 1 else 'workers'}"
     total = f"workers {_change(answer['workers_before'], answer['workers_target'])}"
     groups = [f"{each['queues']} {_change(each['before'], each['workers'])}" for each in answer["groups"]]
     return total if answer["groups"][0]["queues"] == "*" else f"{', '.join(groups)}   ({total})"

@@ -56,6 +56,19 @@ def test_f19_strays_are_named_and_left_alone_where_that_is_the_policy(make_daemo
     assert len(daemon.log_lines("left behind")) == 1
 
 
+def test_f19_a_reload_brings_a_changed_policy_into_force(make_daemon):
+    daemon = make_daemon(workers=1, BACKOFF=60).start()
+    daemon.add_setting('BGTASKS["STRAYS"] = "report"')
+    assert daemon.command("reload", "--wait").returncode == 0
+    tasks.start_grandchildren()
+    _inside, outside = wait_until(lambda: daemon.ledger("grandchildren"), SLOW_MACHINE)[0]["pids"]
+    ticks = start_ticks(outside)
+    os.kill(daemon.busy_worker("start_grandchildren")["pid"], signal.SIGKILL)
+    wait_until(lambda: daemon.log_lines("left behind by a worker: sleep 3601; it is left alone"), SLOW_MACHINE)
+    assert daemon.end(signal.SIGQUIT) == 0
+    assert is_alive(outside, ticks)
+
+
 def leave_a_stray_behind(daemon) -> None:
     """Have a dead worker leave a process behind, and wait until it is ended: every other was looked at as well then."""
     count = len(daemon.ledger("grandchildren"))

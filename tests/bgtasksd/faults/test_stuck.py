@@ -36,6 +36,20 @@ def test_f16_f41_a_loop_that_does_not_move_and_a_boot_that_hangs_are_ended_in_ti
     daemon.assert_converged(within=20)
 
 
+def test_f41_a_boot_that_hangs_is_ended_in_time_also_if_its_worker_is_not_wanted_any_more(make_daemon):
+    daemon = make_daemon(workers=1, PRELOAD="none", BOOT_TIMEOUT=3).start()
+    whole = daemon.settings_file.read_text()
+    daemon.add_setting("import time\ntime.sleep(3600)")
+    assert daemon.command("scale", "2").returncode == 0
+    wait_until(lambda: daemon.worker(2)["pid"] and daemon.worker(2)["state"] == "booting", within=20)
+    done = daemon.command("scale", "1", "--wait", "--timeout", "40")
+    assert (done.returncode, done.stdout) == (0, "1 worker\n"), done
+    assert daemon.log_lines("did not boot in time")
+    daemon.settings_file.write_text(whole)
+    daemon.baseline += 1  # the scoreboard has grown
+    daemon.assert_converged(within=20)
+
+
 @pytest.fixture
 def freezer():
     """A cgroup of the freezer (v1): what is frozen in it keeps SIGKILL pending."""

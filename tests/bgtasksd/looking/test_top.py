@@ -14,6 +14,7 @@ import uuid
 
 import pytest
 
+from bgtasks.models import CompletedTask, Queue
 from bgtasksd.cli.glance import HINT
 from tests.lifecycle import tasks
 from tests.waiting import wait_until
@@ -193,6 +194,24 @@ def test_keys_pause_a_queue_and_ask_before_they_kill(make_daemon, make_terminal)
     terminal.type("k", "1", "Enter", "y", "Enter")
     terminal.wait_for("kill: accepted")
     wait_until(lambda: daemon.worker(1)["pid"] not in (worker["pid"], None), within=20)
+    terminal.type("q")
+    wait_until(terminal.is_restored, within=20)
+
+
+def test_the_key_that_has_paused_a_queue_resumes_it_before_the_figures_of_an_idle_daemon_know(
+    make_daemon, make_terminal
+):
+    daemon = make_daemon(workers=1).start()
+    task = tasks.quick(1)
+    wait_until(lambda: CompletedTask.objects.filter(pk=task.pk).exists(), within=20)
+    terminal = make_terminal(daemon)
+    terminal.type(f"cd {daemon.directory}; " + top(daemon, "--interval", "300ms"), "Enter")
+    terminal.wait_for("workers up")
+    for verb, is_paused in (("pause", True), ("resume", False)):
+        terminal.type("p", "default", "Enter")
+        terminal.wait_for(f"bgtasksd {verb} ")
+        wait_until(lambda wanted=is_paused: Queue.objects.get(name="default").is_paused() is wanted, within=30)
+        terminal.wait_for("p pause or resume")  # what it said is over: the errand was heard
     terminal.type("q")
     wait_until(terminal.is_restored, within=20)
 
