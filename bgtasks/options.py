@@ -6,10 +6,9 @@ from argparse import ArgumentParser
 from collections.abc import Mapping
 from typing import Any
 
+from bgtasks.option_bounds import possible_concurrency
 from bgtasks.queue_filters import patterns_of
 
-MOST_PLACES = 1000
-"""Beyond it a typing error is more likely, and a process would come near the usual limit of open files."""
 LOG_LEVELS = ("CRITICAL", "ERROR", "WARNING", "INFO", "DEBUG")
 
 
@@ -43,10 +42,7 @@ def queues_of(options: Mapping[str, Any]) -> tuple[str, ...] | None:
 
 def concurrency_of(options: Mapping[str, Any]) -> int:
     """Return how many coroutines may run side by side. Raises ValueError for what cannot be."""
-    given = options.get("concurrency") or 1
-    if not 1 <= given <= MOST_PLACES:
-        raise ValueError(f"{given:,} tasks side by side: between 1 and {MOST_PLACES:,} are possible")
-    return int(given)
+    return possible_concurrency(int(options.get("concurrency") or 1))
 
 
 def duration_of(options: Mapping[str, Any]) -> float | None:

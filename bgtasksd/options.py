@@ -1,4 +1,4 @@
-"""The options of a daemon as values: what they mean, their defaults, which contradict each other. No parsing."""
+"""The options of a daemon as values: what they mean and their defaults. No parsing, and no judging."""
 
 from __future__ import annotations
 
@@ -9,10 +9,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 MOST_WORKERS = 1024
-"""Beyond it a typing error is more likely: each is a process, with three descriptors in the supervisor."""
-
-MOST_PLACES = 1000
-"""Tasks side by side in one worker; as `process_tasks` has it."""
+"""As `bgtasks.option_bounds` has it, which the supervisor does not import."""
 
 
 def default_workers() -> int:
@@ -115,38 +112,6 @@ def options_from(fields: Mapping[str, Any]) -> Options:
         given["queues"] = tuple(given["queues"])
     given["bindings"] = tuple(Binding(tuple(queues), workers) for queues, workers in given.get("bindings", ()))
     return Options(**given)
-
-
-def contradictions(options: Options) -> list[str]:
-    """Return one sentence for each value that is out of bounds, and for each pair that cannot hold together."""
-    found = _numbers_out_of_bounds(options)
-    if options.lease < 3:
-        found.append(f"LEASE is {options.lease:g} s; it must be 3 s or more")
-    if options.lease <= options.kill_grace:
-        found.append(f"LEASE ({options.lease:g} s) must be longer than KILL_GRACE ({options.kill_grace:g} s)")
-    if options.orphan_timeout > options.lease * 2 / 3:
-        found.append(
-            f"ORPHAN_TIMEOUT ({options.orphan_timeout:g} s) must be at most two thirds of LEASE ({options.lease:g} s)"
-        )
-    limit, least = options.max_memory_kill, options.max_memory
-    if limit is not None and least is not None and limit <= least:
-        found.append(f"--max-memory-kill ({limit // 2**20} MB) must be above --max-memory ({least // 2**20} MB)")
-    try:
-        address_parts(options.http or "0")
-    except ValueError as error:
-        found.append(f"HTTP: {error}")
-    if options.sleep <= 0:
-        found.append("the wait between two looks at the queue (--sleep) must be longer than zero")
-    return found
-
-
-def _numbers_out_of_bounds(options: Options) -> list[str]:
-    found = []
-    if options.workers > MOST_WORKERS:
-        found.append(f"{options.workers:,} workers on one host (--workers) are more than {MOST_WORKERS:,}")
-    if not 1 <= options.concurrency <= MOST_PLACES:
-        found.append(f"tasks side by side (--concurrency) can be 1 to {MOST_PLACES:,}, not {options.concurrency:,}")
-    return found
 
 
 def address_parts(address: str) -> tuple[str, int]:

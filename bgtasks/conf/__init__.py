@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -12,6 +12,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 
+from bgtasks import option_bounds
 from bgtasks.conf.readers import DEFAULT_KEEP, READERS
 from bgtasks.retries import Backoff
 
@@ -167,7 +168,13 @@ def _contradictions(conf: Conf) -> list[Problem]:
     if orphan_timeout is not None and orphan_timeout > lease * 2 / 3:
         text = f"BGTASKS['ORPHAN_TIMEOUT'] ({orphan_timeout:g} s) must be at most two thirds of LEASE ({lease:g} s)"
         return [Problem("E006", text, f"Write: BGTASKS['ORPHAN_TIMEOUT'] = {lease / 2:g}")]
-    return []
+    return [Problem("E001", *found) for found in _contradictions_of_options(conf) if found]
+
+
+def _contradictions_of_options(conf: Conf) -> Iterator[option_bounds.Contradiction | None]:
+    yield option_bounds.of_workers(conf.workers, conf.queues or ("*",), name="BGTASKS['WORKERS']")
+    names = "BGTASKS['MAX_MEMORY']", "BGTASKS['MAX_MEMORY_KILL']"
+    yield option_bounds.of_memory(conf.max_memory, conf.max_memory_kill, names=names)
 
 
 __all__ = ["HERITAGE_NAMES", "READERS", "Conf", "Problem", "current", "given_keys", "problems", "usable"]

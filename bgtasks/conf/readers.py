@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from bgtasks.queue_filters import bindings_of, groups_of
+from bgtasks.option_bounds import (
+    possible_address,
+    possible_concurrency,
+    possible_queues,
+    possible_sleep,
+    possible_workers,
+)
+from bgtasks.queue_filters import groups_of
 from bgtasks.retries import read_backoff
 from bgtasks.units import parse_duration, parse_size
 
@@ -51,12 +58,15 @@ def _names(value: Any) -> tuple[str, ...]:
 
 
 def _queues(value: Any) -> tuple[str, ...] | None:
-    """Read what a daemon serves; nothing named means everything."""
-    if not _names(value):
-        return None
-    groups = groups_of(value)
-    bindings_of(groups)
-    return groups
+    """Read what a daemon serves, each text as `--queue` does; an empty list means everything."""
+    _names(value)
+    texts = [value] if isinstance(value, str) else value
+    return possible_queues([group for text in texts for group in groups_of(text)]) if texts else None
+
+
+def _address(value: Any) -> str:
+    """Read where health and metrics are served; an empty text: nowhere."""
+    return possible_address(value) if _text(value) else value
 
 
 def _listen(value: Any) -> bool | Mapping[str, Any]:
@@ -69,6 +79,10 @@ def _listen(value: Any) -> bool | Mapping[str, Any]:
     if not isinstance(value, bool):
         raise ValueError(f"{value!r} is neither True nor False nor a dictionary such as {{'PORT': 5432}}")
     return value
+
+
+def _within(read: Callable[[Any], Any], possible: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda value: possible(read(value))
 
 
 def _one_of(*allowed: str) -> Callable[[Any], str]:
@@ -108,10 +122,10 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "KILL_GRACE": parse_duration,
     "WAKE": _flag,
     "LISTEN": _listen,
-    "WORKERS": _optional(_count),
+    "WORKERS": _optional(_within(_count, possible_workers)),
     "QUEUES": _optional(_queues),
-    "CONCURRENCY": _optional(_count),
-    "SLEEP": _optional(parse_duration),
+    "CONCURRENCY": _optional(_within(_count, possible_concurrency)),
+    "SLEEP": _optional(_within(parse_duration, possible_sleep)),
     "MAX_AGE": _optional(parse_duration),
     "MAX_MEMORY": _optional(parse_size),
     "MAX_MEMORY_KILL": _optional(parse_size),
@@ -121,7 +135,7 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "STRAYS": _optional(_one_of("end", "report")),
     "ON_FAILED": _optional(_one_of("wait", "exit")),
     "STATUS_SOCKET": _optional(_flag),
-    "HTTP": _optional(_text),
+    "HTTP": _optional(_address),
     "LOG_FILE": _optional(_text),
     "LOG_FORMAT": _optional(_one_of("text", "json")),
     "DAEMON": _optional(_flag),

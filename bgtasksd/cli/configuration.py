@@ -15,14 +15,16 @@ from typing import Any
 
 import bgtasksd
 from bgtasks import __version__
+from bgtasks.option_bounds import of_workers, possible_queues
 from bgtasks.queue_filters import bindings_of
 from bgtasksd import journal
+from bgtasksd.cli.contradictions import contradictions
 from bgtasksd.cli.places import DEFAULT_INSTANCE, prepare
 from bgtasksd.cli.values import WrongValue, choose, from_environment, source_of
 from bgtasksd.directory import UnfitDirectory
 from bgtasksd.exit_codes import EXIT_CONFIGURATION, EXIT_USAGE
 from bgtasksd.option_table import KEYS_ALONE, TABLE
-from bgtasksd.options import Binding, Options, contradictions, default_workers
+from bgtasksd.options import Binding, Options, default_workers
 from bgtasksd.project import VARIABLE, Project, ProjectNotFound, find_project
 
 
@@ -75,7 +77,7 @@ def configure(typed: argparse.Namespace, environ: MutableMapping[str, str]) -> C
     chosen = choose(given, environment, answer["settings"])
     sources = {option.name: source_of(option, given, environment, answer["settings"]) for option in TABLE}
     _bind(chosen, sources)
-    options = _options(chosen, project, str(directory))
+    options = _checked(_options(chosen, project, str(directory)), sources)
     return Configuration(options, sources, answer["django"], answer["database"], answer["database_identity"], origin)
 
 
@@ -96,20 +98,18 @@ def _agree(project: Project, time_zone: str | None, environ: MutableMapping[str,
 
 def _bind(chosen: dict[str, Any], sources: dict[str, str]) -> None:
     """Let numbers of workers that stand with queues be the number of workers. Raises Unusable if they disagree."""
+    groups = chosen.get("queues") or ("*",)
     try:
-        found = bindings_of(chosen.get("queues") or ("*",))
+        found = bindings_of(possible_queues(groups))
     except ValueError as error:
         raise Unusable(f"{sources['queues']}: {error}") from error
     if not found:
         return
-    bound, asked = sum(binding.workers for binding in found), chosen.get("workers")
-    if asked not in (None, bound) and _rank(sources["workers"]) >= _rank(sources["queues"]):
-        groups = ", ".join(chosen["queues"])
-        raise Unusable(
-            f"{sources['workers']} says {asked} workers, but the numbers with the queues ({groups}) make {bound}."
-            f" Leave {sources['workers']} away: the sum counts"
-        )
-    if asked != bound:
+    wrong = of_workers(chosen.get("workers"), groups, name=sources["workers"])
+    if wrong and _rank(sources["workers"]) >= _rank(sources["queues"]):
+        raise Unusable(f"{wrong.text}. {wrong.fix}")
+    bound = sum(binding.workers for binding in found)
+    if chosen.get("workers") != bound:
         sources["workers"] = sources["queues"]
     chosen["workers"], chosen["bindings"] = bound, tuple(Binding(*binding) for binding in found)
 
@@ -128,11 +128,14 @@ def _options(chosen: Mapping[str, Any], project: Project, runtime_dir: str) -> O
         given["log_file"] = str(Path(runtime_dir) / "bgtasksd.log")  # a daemon has no terminal to write to
     if given.get("log_file"):
         given["log_file"] = str(Path(given["log_file"]).absolute())
-    options = Options(
+    return Options(
         settings=project.settings, settings_source=project.source, root=str(project.root),
         version=__version__, runtime_dir=runtime_dir, **given,
     )  # fmt: skip
-    wrong = contradictions(options)
+
+
+def _checked(options: Options, sources: Mapping[str, str]) -> Options:
+    wrong = contradictions(options, sources)
     if options.log_file and (why := journal.refusal(options.log_file)):
         wrong.append(f"the log {options.log_file}: {why}")
     if wrong:

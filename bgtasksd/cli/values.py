@@ -6,10 +6,10 @@ import difflib
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from bgtasks.option_bounds import possible_address
 from bgtasks.queue_filters import groups_of
 from bgtasks.units import parse_duration, parse_size
 from bgtasksd.option_table import TABLE, Option
-from bgtasksd.options import address_parts
 
 TRUE_WORDS = {"1", "true", "yes", "on"}
 FALSE_WORDS = {"0", "false", "no", "off"}
@@ -87,11 +87,6 @@ def _text(text: str) -> str:
     return text
 
 
-def _address(text: str) -> str:
-    address_parts(text)
-    return text
-
-
 def _one_of(allowed: list[str]) -> Callable[[str], str]:
     def read(text: str) -> str:
         if text not in allowed:
@@ -107,6 +102,6 @@ _READERS: dict[str, Callable[[str], Any]] = {
     "count": _count,
     "queues": groups_of,
     "text": _text,
-    "address": _address,
+    "address": possible_address,
     "flag": _flag,
 }

@@ -44,6 +44,13 @@ def test_e001_a_value_that_cannot_be_with_the_default_to_paste() -> None:
     assert hint_of(message).endswith("BGTASKS['MAX_ATTEMPTS'] = 25")
 
 
+@pytest.mark.parametrize(
+    "given", [{"WORKERS": 2000}, {"SLEEP": 0}, {"QUEUES": ["mail:2"], "WORKERS": 5}, {"QUEUES": [""]}], ids=str
+)
+def test_e001_what_no_daemon_could_start_with(given: Any) -> None:
+    assert list(found(BGTASKS=given)) == ["bgtasks.E001"]
+
+
 def test_e002_an_unknown_database() -> None:
     message = found(BGTASKS={"DATABASE": "queue"})["bgtasks.E002"]
     assert hint_of(message).endswith("BGTASKS['DATABASE'] = 'default'")

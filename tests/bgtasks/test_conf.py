@@ -56,6 +56,17 @@ def test_heritage_names_count_when_the_key_is_absent() -> None:
         ({"QUEUES": ["ma*il"]}, "only at the end"),
         ({"QUEUES": ["mail:2", "*"]}, "no number of workers"),
         ({"QUEUES": "mail,!mail"}, "leaves no queue"),
+        ({"QUEUES": ["mail:2000"]}, "BGTASKS['QUEUES']: 2,000 workers on one host are more than 1,024"),
+        ({"QUEUES": ""}, "BGTASKS['QUEUES']: '' is not a list of names: write mail,default"),
+        ({"QUEUES": [""]}, "BGTASKS['QUEUES']: '' is not a list of names: write mail,default"),
+        ({"QUEUES": ["mail", " "]}, "BGTASKS['QUEUES']: ' ' is not a list of names"),
+        ({"QUEUES": ["mail:2"], "WORKERS": 5}, "(mail:2) make 2 Leave BGTASKS['WORKERS'] away: the sum counts"),
+        ({"WORKERS": 2000}, "BGTASKS['WORKERS']: 2,000 workers on one host are more than 1,024"),
+        ({"CONCURRENCY": 0}, "BGTASKS['CONCURRENCY']: 0 tasks side by side: between 1 and 1,000"),
+        ({"CONCURRENCY": 5000}, "BGTASKS['CONCURRENCY']: 5,000 tasks side by side: between 1 and 1,000"),
+        ({"SLEEP": 0}, "BGTASKS['SLEEP']: the wait between two looks at the queue must be longer than zero"),
+        ({"HTTP": "99999"}, "BGTASKS['HTTP']: '99999' is not HOST:PORT"),
+        ({"MAX_MEMORY": "300M", "MAX_MEMORY_KILL": "100M"}, "(100 MB) must be above BGTASKS['MAX_MEMORY'] (300 MB)"),
         ({"MAX_MEMORY": "a lot"}, "'a lot'"),
         ({"BACKOFF": []}, "empty"),
         ({"DAEMON": "yes"}, "'yes'"),
@@ -71,6 +82,22 @@ def test_a_wrong_setting_is_refused_by_name(given: Any, said: str) -> None:
         assert said in f"{problem.text} {problem.hint}"
         with pytest.raises(ImproperlyConfigured):
             conf.current()
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"WORKERS": 1024, "CONCURRENCY": 1000, "SLEEP": 0.1, "HTTP": "[::1]:9808"},
+        {"WORKERS": None, "CONCURRENCY": None, "SLEEP": None, "HTTP": None, "QUEUES": None},
+        {"QUEUES": [], "HTTP": ""},
+        {"QUEUES": ["mail:2", "*:3"], "WORKERS": 5},
+        {"MAX_MEMORY": "300M", "MAX_MEMORY_KILL": 0},
+        {"MAX_MEMORY": 0, "MAX_MEMORY_KILL": "100M"},
+    ],
+)
+def test_what_can_be_is_left_alone_up_to_the_bounds(given: Any) -> None:
+    with override_settings(BGTASKS=given):
+        assert conf.problems() == []
 
 
 def test_a_setting_corrected_later_is_accepted() -> None:

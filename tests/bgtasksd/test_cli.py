@@ -152,7 +152,7 @@ def test_numbers_of_workers_with_queues_are_the_number_of_workers(project, run) 
     shown = checked(run, "--queue", "mail,sms:2", "--queue", "*:3")
     assert shown["options"]["queues"] == ["mail,sms:2", "*:3"]
     assert (shown["options"]["workers"], shown["sources"]["workers"]) == (5, "--queues")
-    write_settings(project, 'BGTASKS = {"WORKERS": 9, "QUEUES": ["mail:1", "*:1"]}')
+    write_settings(project, 'BGTASKS = {"WORKERS": 9, "QUEUES": ["mail", "sms"]}')
     assert checked(run, "--queue", "*:3")["options"]["workers"] == 3
     assert checked(run, BGTASKSD_QUEUES="mail:1; *,!mail:3")["options"]["workers"] == 4
     assert checked(run, "--workers", "3", BGTASKSD_QUEUES="mail:1;*:2")["sources"]["workers"] == "--workers"
@@ -165,7 +165,7 @@ def test_numbers_of_workers_with_queues_are_the_number_of_workers(project, run) 
         (["--workers", "3"], "(mail:1, *:1) make 2. Leave --workers away"),
         (["--queue", "mail:2", "--queue", "sms"], "--queues: 'sms' says no number of workers, and others do"),
         (["--queues", "mail", "--queue", "!mail"], "--queues: 'mail,!mail' leaves no queue to serve"),
-        (["--queue", "mail:1025"], "1,025 workers on one host"),
+        (["--queue", "mail:1025"], "--queues: 1,025 workers on one host"),
     ],
 )
 def test_numbers_of_workers_that_do_not_agree_are_refused(project, run, arguments, said) -> None:
@@ -316,8 +316,8 @@ def test_no_project_at_all_ends_with_2_and_four_ways(tmp_path, run) -> None:
         ({"BGTASKSD_INSTANCE": "a/b"}, "instance"),
         ({"BGTASKSD_DAEMON": "maybe"}, "BGTASKSD_DAEMON"),
         ({"BGTASKSD_CHDIR": "/nowhere/at/all"}, "No such file"),
-        ({"BGTASKSD_SLEEP": "0"}, "--sleep"),
-        ({"BGTASKSD_WORKERS": "40000"}, "40,000 workers on one host (--workers) are more than 1,024"),
+        ({"BGTASKSD_SLEEP": "0"}, "BGTASKSD_SLEEP: the wait"),
+        ({"BGTASKSD_WORKERS": "40000"}, "BGTASKSD_WORKERS: 40,000 workers on one host are more than 1,024"),
         ({"BGTASKSD_LOG_FILE": "/nowhere/at/all.log"}, "/nowhere/at/all.log: there is no directory /nowhere/at"),
         ({"BGTASKSD_LOG_FILE": "/tmp"}, "the log /tmp: it is a directory"),
         ({"BGTASKSD_RUNTIME_DIR": "/x" * 60}, "107"),
