@@ -6,7 +6,6 @@ import re
 import shutil
 import stat
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,9 +88,8 @@ def obstacles(*paths: Path) -> list[str]:
     return list(found.values())
 
 
-def of_a_user(project: Project, instance: str, parts: frozenset[str], environ: Mapping[str, str]) -> list[UnitFile]:
-    """Return the files of a service of the user's own manager."""
-    configuration = Path(environ.get("XDG_CONFIG_HOME") or Path(environ.get("HOME", "~")).expanduser() / ".config")
+def of_a_user(project: Project, instance: str, parts: frozenset[str], configuration: Path) -> list[UnitFile]:
+    """Return the files of a service of the user's own manager, below the user's `configuration`."""
     units, name = configuration / "systemd" / "user", service_name(instance)
     shipped = _shipped("user/bgtasksd.service" if instance == DEFAULT_INSTANCE else "user/bgtasksd@.service")
     return [UnitFile(units / name, adapted(shipped, project)), *_drop_ins(units, name, parts)]

@@ -156,6 +156,26 @@ def test_a_users_own_service_reaches_what_its_user_reaches(install) -> None:
     assert install("--user", "--print").stderr == ""
 
 
+@pytest.mark.parametrize("variable", ["HOME", "XDG_CONFIG_HOME"])
+def test_a_users_own_service_is_written_below_the_root_too(install, tmp_path_factory, variable) -> None:
+    home = tmp_path_factory.mktemp("home")
+    given = {"HOME": str(home), "XDG_CONFIG_HOME": str(home / ".config") if variable == "XDG_CONFIG_HOME" else ""}
+    done = install("--user", "--with", "memory", **given)
+    assert done.returncode == 0, done.stderr
+    units = (home / ".config/systemd/user").relative_to("/")
+    assert files(install.root) == {
+        f"{units}/{name}" for name in ("bgtasksd.service", "bgtasksd.service.d/30-memory.conf")
+    }
+    assert files(home) == set()
+
+
+def test_an_empty_root_is_refused(run, project) -> None:  # noqa: F811
+    before = files(project)
+    refused = run("install-systemd", "--root", "")
+    assert (refused.returncode, "--root: it is empty: write a directory" in refused.stderr) == (2, True)
+    assert files(project) == before
+
+
 def test_printing_writes_nothing(install) -> None:
     printed = install("--print")
     assert printed.returncode == 0

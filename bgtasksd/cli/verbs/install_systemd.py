@@ -8,6 +8,7 @@ import shlex
 import sys
 from pathlib import Path
 
+from bgtasks.management.verbs import reading
 from bgtasksd.cli.arguments import add_options
 from bgtasksd.cli.manual import page
 from bgtasksd.cli.places import DEFAULT_INSTANCE, candidates
@@ -47,8 +48,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--with", action="append", dest="parts", choices=PARTS, metavar="PART", help=f"add {parts}; repeatable"
     )
-    parser.add_argument("--root", default="/", metavar="DIR", help="write below this directory, as for an image")
+    parser.add_argument(
+        "--root",
+        type=reading(_root),
+        default=Path("/"),
+        metavar="DIR",
+        help="write below this directory, as for an image",
+    )
     add_options(parser, "settings", "chdir")
+
+
+def _root(text: str) -> Path:
+    if not text:
+        raise ValueError("it is empty: write a directory, or leave --root away")
+    return Path(text).absolute()
 
 
 def run(typed: argparse.Namespace) -> int:
@@ -77,7 +90,6 @@ def run(typed: argparse.Namespace) -> int:
 def _files(typed: argparse.Namespace) -> tuple[str, list[UnitFile]]:
     given = {name: value for name, value in vars(typed).items() if value is not None}
     chosen = choose(given, from_environment(os.environ), {})
-    root = Path(typed.root).absolute()
     here = as_typed(chosen.get("chdir") or ".")
     os.chdir(here)
     project = find_project(chosen.get("settings"), os.environ, here)
@@ -87,12 +99,19 @@ def _files(typed: argparse.Namespace) -> tuple[str, list[UnitFile]]:
     if not typed.user:
         for said in obstacles(Path(program()[0]), project.root / "manage.py"):
             complain(f"warning: {said}")
-        files = of_the_system(project, instance, parts, root / "etc")
-        manual = root / "usr/local/share/man/man8/bgtasksd.8"  # the units name it
+        files = of_the_system(project, instance, parts, typed.root / "etc")
+        manual = typed.root / "usr/local/share/man/man8/bgtasksd.8"  # the units name it
         return instance, [*files, UnitFile(manual, page(*typed.build()), if_different="replace")]
     if unfit := parts & NOT_FOR_USERS:
         raise WrongValue(f"--with {min(unfit)} is not for a user's own manager: leave --user away")
-    return instance, of_a_user(project, instance, parts, os.environ)
+    return instance, of_a_user(project, instance, parts, _configuration(typed.root))
+
+
+def _configuration(root: Path) -> Path:
+    """Return the directory of the user's configuration, below the root."""
+    home = Path(os.environ.get("HOME", "~")).expanduser()
+    configuration = Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config")
+    return root / configuration.absolute().relative_to("/")
 
 
 def as_typed(directory: str) -> Path:
