@@ -46,7 +46,7 @@ def _worker_problems(facts: Facts) -> Iterable[Problem]:
 
 def _reload_problems(facts: Facts) -> Iterable[Problem]:
     if facts.reload_failure:
-        text = f"the last reload failed, the code before it goes on: {facts.reload_failure.splitlines()[-1]}"
+        text = f"the last reload failed, the code before it goes on: {facts.reload_failure.splitlines()[0]}"
         yield Problem("reload_failed", "warning", None, text, "bgtasksd reload --wait")
     in_charge = facts.zygote["generation"]
     others = [f"w{each.slot}" for each in facts.workers if each.generation not in (None, in_charge)]

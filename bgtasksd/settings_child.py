@@ -17,6 +17,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from bgtasksd.reasons import gist
+
 PR_SET_PDEATHSIG = 1
 
 
@@ -49,7 +51,7 @@ def read(module: str) -> dict[str, Any]:
     except ImproperlyConfigured as error:
         return {"error": str(error)}
     except BaseException as error:  # noqa: BLE001 - a settings module may call sys.exit()
-        return {"error": f"the settings {module} cannot be imported:\n{their_traceback(error)}"}
+        return {"error": f"the settings {module} cannot be imported: {gist(error)}\n{their_traceback(error)}"}
 
 
 def facts(settings: Any) -> dict[str, Any]:

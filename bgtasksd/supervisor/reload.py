@@ -6,6 +6,7 @@ import enum
 import logging
 
 from bgtasksd.options import Options
+from bgtasksd.reasons import shortened
 from bgtasksd.supervisor import rereading
 from bgtasksd.supervisor.changes import LONGEST_REASON, Change
 from bgtasksd.supervisor.errand import Body, Errand
@@ -105,7 +106,7 @@ class Reload:
         try:
             return self.steps[self.stage]()
         except (ReloadFailed, RollingFailed, OSError) as error:
-            return self._fail(str(error).strip()[-LONGEST_REASON:])
+            return self._fail(shortened(str(error).strip(), LONGEST_REASON))
 
     def _enter(self, stage: Stage) -> bool:
         self.stage = stage
@@ -132,7 +133,7 @@ class Reload:
     def _load(self) -> bool:
         assert self.zygote is not None
         if "error" in self.zygote.told:
-            raise ReloadFailed(f"the application cannot be loaded:\n{self.zygote.told['error']['text']}")
+            raise ReloadFailed(f"the application cannot be loaded: {self.zygote.told['error']['text']}")
         _refuse_if_lost(self.zygote)
         if not self.zygote.is_ready:
             return False
@@ -160,7 +161,7 @@ class Reload:
         assert self.zygote is not None
         assert self.maintenance is not None
         if "error" in self.maintenance.told:
-            raise ReloadFailed(f"maintenance cannot start:\n{self.maintenance.told['error']['text']}")
+            raise ReloadFailed(f"maintenance cannot start: {self.maintenance.told['error']['text']}")
         _refuse_if_lost(self.maintenance)
         _refuse_if_lost(self.zygote)
         if not (self.maintenance.is_ready and self.zygote.is_ready):

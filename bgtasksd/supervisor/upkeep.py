@@ -37,7 +37,7 @@ def hear_maintenance(
         link.tell_reload(message)
     elif kind == "error":
         text = str(message["text"])
-        logger.error("maintenance cannot start:\n%s", text, extra={"event": "maintenance_failed"})
+        logger.error("maintenance cannot start: %s", text, extra={"event": "maintenance_failed"})
         if not situation.was_ready and not situation.error_text:
             situation.error_text = text
     return None

@@ -62,7 +62,7 @@ def _hear_of_itself(situation: Situation, zygote: Link, message: Message) -> Non
     elif zygote in situation.beside:
         zygote.tell_reload(message)
     elif kind == "error":
-        logger.error("the application cannot be loaded:\n%s", message["text"], extra={"event": "application_failed"})
+        logger.error("the application cannot be loaded: %s", message["text"], extra={"event": "application_failed"})
         application_failed(situation, message)
 
 

@@ -17,6 +17,7 @@ from bgtasksd.children.counts import stop_counting
 from bgtasksd.children.fork import thread_count
 from bgtasksd.children.heap import fill_holes
 from bgtasksd.exit_codes import EXIT_CONFIGURATION, EXIT_SOFTWARE
+from bgtasksd.reasons import gist, shortened
 from bgtasksd.zygote import titles
 
 SHARED = (
@@ -69,7 +70,8 @@ def failure(error: BaseException) -> dict[str, Any]:
     """Return what the supervisor is told of an application that cannot be loaded."""
     if isinstance(error, Refused):
         return {"text": str(error), "code": EXIT_CONFIGURATION}
-    return {"text": "".join(traceback.format_exception(error))[-LARGEST // 4 :], "code": EXIT_SOFTWARE}
+    text = "\n".join([gist(error), *traceback.format_exception(error)])
+    return {"text": shortened(text, LARGEST // 4), "code": EXIT_SOFTWARE}
 
 
 def _refuse_what_cannot_work() -> None:

@@ -11,6 +11,7 @@ from bgtasksd.children.fork import Mask
 from bgtasksd.children.linux import die_with_parent
 from bgtasksd.exit_codes import EXIT_SOFTWARE
 from bgtasksd.options import Options
+from bgtasksd.reasons import first_line, shortened
 from bgtasksd.zygote import application
 
 MOST_NAMED = 5
@@ -31,9 +32,20 @@ def report(line: Channel, options: Options, mask: Mask, *, loaded: bool) -> int:
             application.load(options.root)
         found = list(problems())
     except BaseException as error:  # noqa: BLE001 - also a SystemExit in somebody's code
-        found = [application.failure(error)["text"]]
-    line.send("preflight", problems=[text[-LONGEST_PROBLEM:] for text in found[:MOST_NAMED]])
+        found = [_failure(error)]
+    line.send("preflight", problems=[shortened(text, LONGEST_PROBLEM) for text in found[:MOST_NAMED]])
     return 0
+
+
+def _failure(error: BaseException) -> str:
+    """Return why the check itself failed. Where that is the database, a traceback would say nothing more."""
+    from django.db import Error, OperationalError, connections  # Django may not be loaded before
+
+    if not isinstance(error, Error):
+        return str(application.failure(error)["text"])
+    is_open = all(each.connection is not None for each in connections.all(initialized_only=True))
+    what = "reached" if isinstance(error, OperationalError) and not is_open else "asked"
+    return f"the database cannot be {what}: {first_line(error)}"
 
 
 def problems() -> Iterator[str]:
@@ -60,7 +72,7 @@ def _unapplied_migrations() -> Iterator[str]:
             executor = MigrationExecutor(connections[alias])
             plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
         except DatabaseError as error:
-            yield f"database {alias!r} cannot be asked for its migrations: {error}".strip()
+            yield f"database {alias!r} cannot be asked for its migrations: {first_line(error)}"
             continue
         if plan:
             names = [f"{migration.app_label}.{migration.name}" for migration, _ in plan]

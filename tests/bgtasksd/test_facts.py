@@ -85,6 +85,11 @@ def test_each_problem_has_its_code(changes, code):
     assert codes(**changes) == [code]
 
 
+def test_of_a_failed_reload_the_line_is_told_that_names_the_error():
+    (problem,) = problems(make_facts(reload_failure="KeyError: 'sku'\nTraceback …\n\tHINT: none"))
+    assert problem.message == "the last reload failed, the code before it goes on: KeyError: 'sku'"
+
+
 def test_a_renewal_is_late_only_when_there_may_be_claims_so_old_and_those_came_after_ready():
     never = {"pid": 1, "last_renewal_s": None}
     assert codes(maintenance=never, uptime_s=100.0, ready_for_s=39.0) == []

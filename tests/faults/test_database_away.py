@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import pytest
@@ -58,4 +59,22 @@ def test_f69_outcomes_reached_while_the_database_is_away_are_written_when_it_is_
     assert not TaskAttempt.objects.exists()
     assert daemon.worker_pids() == pids
     assert not daemon.log_lines("a callback of the supervisor failed")
+    daemon.assert_converged()
+
+
+def test_a_reload_while_the_database_is_away_says_so_in_one_line(make_daemon, proxy):
+    proxy.open()
+    daemon = behind(proxy, make_daemon(workers=1)).start()
+    proxy.cut()
+    refused = daemon.command("reload", "--wait", "--timeout", "60")
+    assert refused.returncode == 1, refused.stderr
+    said = refused.stderr.splitlines()[-1]
+    assert re.match(r"bgtasksd: (the database cannot be reached|database 'default' cannot be asked .*): ", said), said
+    assert "Traceback" not in refused.stderr
+    assert str(proxy.port) in said or "refused" in said or "127.0.0.1" in said
+    (failed,) = [each for each in daemon.status()["problems"] if each["code"] == "reload_failed"]
+    assert failed["message"].endswith(said.removeprefix("bgtasksd: "))
+    assert len(daemon.log_lines(re.escape(f"generation 1 goes on: {said.removeprefix('bgtasksd: ')}"))) == 1
+    proxy.open()
+    assert daemon.command("reload", "--wait", "--timeout", "60").returncode == 0
     daemon.assert_converged()

@@ -127,9 +127,9 @@ def test_f64_what_cannot_work_is_refused_and_the_old_code_goes_on(make_daemon, s
         assert refused.returncode == 1, what
         assert expected in refused.stderr, what
         assert systemd[1]().count("READY=1") == number + 1
-        assert [(each["code"], each["severity"]) for each in daemon.status()["problems"]] == [
-            ("reload_failed", "warning")
-        ]
+        assert [
+            (each["code"], each["severity"], expected in each["message"]) for each in daemon.status()["problems"]
+        ] == [("reload_failed", "warning", True)], what
     assert daemon.worker_pids() == before
     settings.write_text(good)
     assert daemon.command("reload", "--wait", "--timeout", "60").returncode == 0
