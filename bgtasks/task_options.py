@@ -6,7 +6,7 @@ import dataclasses
 import difflib
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
@@ -89,8 +89,8 @@ def changed(options: TaskOptions, given: Mapping[str, Any], task_name: str) -> T
     return dataclasses.replace(options, schedule=schedule, **values)
 
 
-def refuse_unknown(given: Mapping[str, Any], allowed: Mapping[str, Any], caller: str) -> None:
-    """Raise TypeError, with the near name, for an option that `caller` does not take."""
+def refuse_unknown(given: Mapping[str, Any], allowed: Collection[str], caller: str) -> None:
+    """Raise TypeError, with the near name or all of them, for an option that `caller` does not take."""
     for name in given:
         if name not in allowed:
             near = difflib.get_close_matches(name, allowed, n=1)

@@ -17,6 +17,9 @@ from bgtasks.task_options import DecoratorOptions, TaskOptions, changed, read_te
 P = ParamSpec("P")
 R = TypeVar("R")
 
+IN_THE_SIGNATURE = ("name", "schedule", "queue", "remove_existing_tasks", "takes_context")
+"""What `background` takes beside `DecoratorOptions`."""
+
 
 @overload
 def background(name: Callable[P, R], /) -> BackgroundTask[P, R]: ...
@@ -63,7 +66,7 @@ def background(
         return _decorate(name, None, {})
     if name is not None and not isinstance(name, str):
         raise TypeError(f"background(): name={name!r}: it must be a string, or a function to decorate")
-    refuse_unknown(options, DecoratorOptions.__annotations__, "background()")
+    refuse_unknown(options, [*IN_THE_SIGNATURE, *DecoratorOptions.__annotations__], "background()")
     given = {"schedule": schedule, "queue": queue, "remove_existing_tasks": remove_existing_tasks}
     given |= {"takes_context": takes_context, **options}
     return partial(_decorate, name=name, options=given)

@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from inspect import signature
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from django.utils import timezone
 
 from bgtasks import background, registry, signals
 from bgtasks.models import Task
+from bgtasks.task_options import DecoratorOptions
 from bgtasks.tasks import DBTaskRunner
 
 pytestmark = pytest.mark.usefixtures("own_registry")
@@ -121,6 +123,21 @@ def test_a_coroutine_function_is_a_task_too() -> None:
         return number * 2
 
     assert asyncio.run(background(later).now(4)) == 8
+
+
+@pytest.mark.parametrize(("given", "meant"), [("qeue", "queue"), ("take_context", "takes_context"), ("nmae", "name")])
+def test_a_misspelt_option_of_the_decorator_is_refused_with_the_near_one(given: str, meant: str) -> None:
+    with pytest.raises(TypeError, match=f"unexpected option '{given}': did you mean '{meant}'\\?"):
+        background(**{given: "x"})  # type: ignore[call-overload]
+
+
+def test_an_option_like_no_other_is_refused_with_all_that_the_decorator_takes() -> None:
+    *named, options = signature(background).parameters
+    assert options == "options"
+    with pytest.raises(TypeError) as refused:
+        background(colour="blue")  # type: ignore[call-overload]
+    taken = str(refused.value).partition("it takes ")[2].split(", ")
+    assert sorted(taken) == sorted([*named, *DecoratorOptions.__annotations__])
 
 
 @pytest.mark.parametrize("value", [5, classmethod(sell)])
