@@ -67,7 +67,10 @@ def facts(settings: Any) -> dict[str, Any]:
         return {"error": f"BGTASKS['DATABASE'] is {given.database!r}, which is not in DATABASES"}
     keys = {name: getattr(given, name) for name in _fields()}
     keys = {name: value for name, value in keys.items() if value is not None}
-    keys["max_run_time"] = given.max_run_time or 0
+    if conf.is_given("MAX_RUN_TIME"):
+        keys["max_run_time"] = given.max_run_time or 0
+    else:
+        del keys["max_run_time"]  # the one option whose key has a default: it is the option's as well
     return {
         "settings": keys,
         "django": django.get_version(),

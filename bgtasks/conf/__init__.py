@@ -115,6 +115,11 @@ def given_keys() -> Mapping[str, Any]:
     return getattr(settings, "BGTASKS", None) or {}
 
 
+def is_given(key: str) -> bool:
+    """Tell whether the project sets a key, be it by a heritage name."""
+    return key in _given()
+
+
 def _given() -> dict[str, Any]:
     """Return the keys that the project sets, the heritage names included."""
     given = dict(given_keys())
@@ -177,4 +182,4 @@ def _contradictions_of_options(conf: Conf) -> Iterator[option_bounds.Contradicti
     yield option_bounds.of_memory(conf.max_memory, conf.max_memory_kill, names=names)
 
 
-__all__ = ["HERITAGE_NAMES", "READERS", "Conf", "Problem", "current", "given_keys", "problems", "usable"]
+__all__ = ["HERITAGE_NAMES", "READERS", "Conf", "Problem", "current", "given_keys", "is_given", "problems", "usable"]

@@ -206,7 +206,15 @@ def test_zero_means_no_limit_and_the_heritage_setting_counts(project, run) -> No
     assert (options["max_age"], options["max_tasks"], options["max_run_time"]) == (None, None, 120)
     assert checked(run, "--max-run-time", "0")["options"]["max_run_time"] is None
     write_settings(project, 'BGTASKS = {"MAX_RUN_TIME": None}')
-    assert checked(run)["options"]["max_run_time"] is None
+    shown = checked(run)
+    assert (shown["options"]["max_run_time"], shown["sources"]["max_run_time"]) == (None, "BGTASKS['MAX_RUN_TIME']")
+
+
+def test_without_settings_of_ours_everything_is_a_default(run) -> None:
+    sources = checked(run)["sources"]
+    assert {name: source for name, source in sources.items() if source != "default"} == {
+        "runtime_dir": "BGTASKSD_RUNTIME_DIR"
+    }
 
 
 def test_an_empty_variable_gives_nothing(run) -> None:

@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from bgtasks import option_bounds
-from bgtasks.conf import READERS
+from bgtasks.conf import READERS, Conf
 from bgtasksd.cli.contradictions import contradictions
 from bgtasksd.cli.values import reader
 from bgtasksd.option_table import KEYS_ALONE, TABLE
@@ -60,6 +60,10 @@ def test_the_defaults_do_not_contradict_each_other() -> None:
 def test_a_contradiction_is_named_with_its_source(given, named) -> None:
     (sentence,) = contradictions(options(**given), SOURCES)
     assert sentence.startswith(named)
+
+
+def test_the_time_limit_has_one_default() -> None:
+    assert options().max_run_time == Conf().max_run_time
 
 
 def test_what_the_supervisor_states_anew_is_what_the_settings_are_held_to() -> None:
