@@ -8,6 +8,8 @@ from argparse import ArgumentParser
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+from bgtasks.management.verbs.statuses import WORDS
+
 BASH = """# bgtasksd for bash; from here on: source <(bgtasksd completion bash)
 _bgtasksd() {
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]} verb='' words='' i
@@ -90,7 +92,8 @@ def _flags(parser: ArgumentParser) -> Iterator[Flag]:
         if not action.option_strings or action.help == argparse.SUPPRESS:
             continue
         metavar = action.metavar if isinstance(action.metavar, str) else ""
-        words = [str(word) for word in action.choices or ()] or (metavar.split("|") if "|" in metavar else [])
+        known = action.choices or getattr(action, WORDS, ())
+        words = [str(word) for word in known] or (metavar.split("|") if "|" in metavar else [])
         path = {"FILE": "file", "DIR": "directory"}.get(metavar, "")
         text = parser._get_formatter()._expand_help(action) if action.help else ""
         yield Flag(tuple(action.option_strings), text, action.nargs != 0, tuple(words), path)

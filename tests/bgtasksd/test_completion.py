@@ -53,6 +53,8 @@ def in_bash(scripts, words: str, current: str = "") -> set[str]:
         ("bgtasksd nonsense", "", set()),
         ("bgtasksd tasks", "re", {"retry"}),
         ("bgtasksd tasks list", "--que", {"--queue"}),
+        ("bgtasksd tasks list --status", "s", {"scheduled", "successful"}),
+        ("bgtasksd prune --status", "", {"successful", "failed", "cancelled"}),
     ],
 )
 def test_bash_offers_verbs_options_and_values(scripts, words, current, offered) -> None:
@@ -99,6 +101,7 @@ def test_fish_offers_verbs_and_options(scripts) -> None:
     if shutil.which("fish") is None:
         pytest.skip("no fish here")
     for line, word in (
+        ("bgtasksd tasks list --status fa", "failed"),
         ("bgtasksd compl", "completion"),
         ("bgtasksd stop --ti", "--timeout"),
         ("bgtasksd tasks list --que", "--queue"),
@@ -106,6 +109,16 @@ def test_fish_offers_verbs_and_options(scripts) -> None:
         text = f"source {scripts / 'fish'}; complete -C '{line}'"
         told = subprocess.run(["fish", "--no-config", "-c", text], capture_output=True, text=True, check=True).stdout
         assert [each.split("\t")[0] for each in told.splitlines()] == [word]
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+def test_the_other_shells_know_the_statuses_too(scripts, shell) -> None:
+    option, offered = {
+        "zsh": ("--status[", ": :(successful failed cancelled)'"),
+        "fish": ("-l status ", "-x -a 'successful failed cancelled'"),
+    }[shell]
+    (line,) = [line for line in (scripts / shell).read_text().splitlines() if "prune" in line and option in line]
+    assert offered in line.partition(option)[2]
 
 
 def test_the_verb_prints_it(scripts) -> None:

@@ -11,14 +11,17 @@ from bgtasks.management.verbs import reading
 WAITING = ("scheduled", "ready", "held")
 LIVE = ("scheduled", "ready", "running", "held")
 OVER = ("successful", "failed", "cancelled")
+WORDS = "words_to_complete"
+"""The attribute of an option by which shells learn its values, where `choices` would refuse several with commas."""
 
 
 def add_status(parser: ArgumentParser, known: Sequence[str]) -> None:
     """Add the option; what is chosen is a list."""
-    parser.add_argument(
+    chosen = parser.add_argument(
         "--status", type=reading(lambda text: _read(text, known)), action="extend", metavar="STATUS",
         help=f"only these, separated by commas: {', '.join(known)}",
     )  # fmt: skip
+    setattr(chosen, WORDS, known)
 
 
 def _read(text: str, known: Sequence[str]) -> list[str]:
