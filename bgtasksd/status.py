@@ -29,6 +29,8 @@ class Sight(NamedTuple):
     facts: dict[str, Any]
     pid: int | None = None
     """From the pid file, for messages."""
+    options: str = ""
+    """What leads there on a command line, for commands that are shown: ` --instance shop`."""
 
 
 _BEST_FIRST = ("answered", "silent", "forbidden", "died", "not_running")

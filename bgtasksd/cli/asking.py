@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bgtasksd.cli.places import DEFAULT_INSTANCE, candidates
+from bgtasksd.cli.places import DEFAULT_INSTANCE, candidates, for_a_start
 from bgtasksd.cli.printing import complain, fail, say, say_json
 from bgtasksd.cli.values import WrongValue, from_environment
 from bgtasksd.connection import Connection, NoAnswer, Refused, TooLate
@@ -27,20 +28,25 @@ class NobodyThere(Exception):
         self.exit_code = exit_code
 
 
-def where(typed: argparse.Namespace) -> tuple[str, list[Path]]:
-    """Return the instance asked for and where it may lie. Raises WrongValue or UnfitDirectory."""
+def sight_of(typed: argparse.Namespace) -> Sight:
+    """Return how the daemon of the instance is. Raises WrongValue or UnfitDirectory."""
     given = {
         **from_environment(os.environ),
         **{name: value for name, value in vars(typed).items() if value is not None},
     }
-    instance = given.get("instance", DEFAULT_INSTANCE)
-    return instance, candidates(given.get("runtime_dir"), instance, os.environ)
+    instance, runtime_dir = given.get("instance", DEFAULT_INSTANCE), given.get("runtime_dir")
+    directories = candidates(runtime_dir, instance, os.environ)
+    sight = look(directories, instance)._replace(options=_options(instance, runtime_dir))
+    if sight.situation == "not_running" and not sight.directory.is_dir():
+        return sight._replace(directory=for_a_start(directories)[0])  # where one would be, if there were one
+    return sight
 
 
-def sight_of(typed: argparse.Namespace) -> Sight:
-    """Return how the daemon of the instance is. Raises WrongValue or UnfitDirectory."""
-    instance, directories = where(typed)
-    return look(directories, instance)
+def _options(instance: str, runtime_dir: str | None) -> str:
+    """Return what names the same daemon, also in another terminal or under sudo."""
+    words = [] if instance == DEFAULT_INSTANCE else ["--instance", instance]
+    words += ["--runtime-dir", str(Path(runtime_dir).absolute())] if runtime_dir else []
+    return "".join(f" {shlex.quote(word)}" for word in words)
 
 
 def find(typed: argparse.Namespace) -> Sight:

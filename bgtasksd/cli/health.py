@@ -62,11 +62,19 @@ def silence_of(sight: Sight) -> tuple[str, str, str]:
         "not_running": (
             "○",
             f"bgtasksd is not running, instance {sight.facts['instance']}, {sight.directory}",
-            "bgtasksd start",
+            f"bgtasksd start{sight.options}",
         ),
-        "died": ("○", f"bgtasksd{pid} died: its pid file is left in {sight.directory}", "bgtasksd start"),
+        "died": (
+            "○",
+            f"bgtasksd{pid} died: its pid file is left in {sight.directory}",
+            f"bgtasksd start{sight.options}",
+        ),
         "silent": ("●", f"bgtasksd{pid} holds its lock and does not answer", f"kill -QUIT {sight.pid or 'PID'}"),
-        "forbidden": ("?", f"no permission to ask the daemon in {sight.directory}", "sudo bgtasksd status"),
+        "forbidden": (
+            "?",
+            f"no permission to ask the daemon in {sight.directory}",
+            f"sudo bgtasksd status{sight.options}",
+        ),
     }[sight.situation]
 
 

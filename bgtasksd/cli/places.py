@@ -34,17 +34,20 @@ def _of_instance(directory: Path, instance: str) -> Path:
 
 def prepare(runtime_dir: str | None, instance: str, environ: Mapping[str, str]) -> Path:
     """Return the directory for a daemon to start in, made if need be. Raises UnfitDirectory when there is none."""
-    places = candidates(runtime_dir, instance, environ)
-    system = Path(rule.SYSTEM_DIRECTORY)
-    if places[0].is_relative_to(system) and len(places) > 1 and not _is_ours(system):
-        places.pop(0)
     refused = []
-    for place in places:
+    for place in for_a_start(candidates(runtime_dir, instance, environ)):
         try:
             return make(place)
         except UnfitDirectory as error:
             refused.append(str(error))
     raise UnfitDirectory("\n".join(refused) or "no place for the runtime directory: name one with --runtime-dir DIR")
+
+
+def for_a_start(places: list[Path]) -> list[Path]:
+    """Return those of the candidates that a daemon of ours tries: the system's only if it was made for us."""
+    system = Path(rule.SYSTEM_DIRECTORY)
+    is_for_others = places[0].is_relative_to(system) and len(places) > 1 and not _is_ours(system)
+    return places[1:] if is_for_others else places
 
 
 def _is_ours(directory: Path) -> bool:

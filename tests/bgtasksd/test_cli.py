@@ -456,6 +456,27 @@ def test_not_running(run) -> None:
     assert json.loads(stopped.stdout)["error"]["code"] == "not_running"
 
 
+def test_what_would_start_it_names_the_daemon_that_was_asked_for(run, project) -> None:
+    def said(*arguments: str, **environ: str) -> str:
+        told = run("status", *arguments, BGTASKSD_RUNTIME_DIR="", **environ).stdout
+        return told[told.index("bgtasksd start") :].strip()
+
+    assert said() == "bgtasksd start"
+    assert said("--instance", "shop") == said(BGTASKSD_INSTANCE="shop") == "bgtasksd start --instance shop"
+    place = project / "my run"
+    assert said("--runtime-dir", str(place)) == f"bgtasksd start --runtime-dir '{place}'"
+    assert said("--instance", "shop", "--runtime-dir", "run") == (
+        f"bgtasksd start --instance shop --runtime-dir {project / 'run'}"
+    )
+
+
+@pytest.mark.skipif(Path("/run/bgtasksd").exists(), reason="there the place is the system's")
+def test_of_an_instance_that_was_never_started_the_place_is_named_where_it_would_be(run, project) -> None:
+    nowhere = {"BGTASKSD_RUNTIME_DIR": "", "XDG_RUNTIME_DIR": "", "HOME": str(project)}
+    assert f"instance shop, {project / '.bgtasksd' / 'shop'} " in run("status", "--instance", "shop", **nowhere).stdout
+    assert not (project / ".bgtasksd").exists()
+
+
 def test_without_a_verb_and_a_daemon_the_help_is_shown(run) -> None:
     ended = run()
     assert ended.returncode == 0

@@ -6,7 +6,8 @@ import os
 
 import pytest
 
-from bgtasksd.cli.places import candidates, prepare
+from bgtasks import places as rule
+from bgtasksd.cli.places import candidates, for_a_start, prepare
 from bgtasksd.directory import UnfitDirectory, make
 
 ALL = {"XDG_RUNTIME_DIR": "/run/user/1000", "HOME": "/home/ana"}
@@ -56,6 +57,15 @@ def test_the_first_fit_place_is_taken(tmp_path) -> None:
     open_to_all.chmod(0o777)
     environ = {"XDG_RUNTIME_DIR": str(open_to_all.parent), "HOME": str(tmp_path)}
     assert prepare(None, "default", environ) == tmp_path / ".bgtasksd"
+
+
+def test_the_systems_place_is_for_whom_it_was_made(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(rule, "SYSTEM_DIRECTORY", str(tmp_path / "run"))
+    both = candidates(None, "shop", {"HOME": str(tmp_path)})
+    assert for_a_start(both) == [tmp_path / ".bgtasksd" / "shop"]
+    assert not (tmp_path / ".bgtasksd").exists()
+    (tmp_path / "run").mkdir()
+    assert for_a_start(both) == both == [tmp_path / "run" / "shop", tmp_path / ".bgtasksd" / "shop"]
 
 
 def test_a_place_that_everybody_may_write_is_refused(tmp_path) -> None:

@@ -63,7 +63,7 @@ class Watched:
     def look(self) -> None:
         """Look once more."""
         instance = self.sight.facts["instance"]
-        self.sight = look([self.sight.directory], instance, PATIENCE)
+        self.sight = look([self.sight.directory], instance, PATIENCE)._replace(options=self.sight.options)
         if self.sight.situation == "answered":
             self.before, self.now = self.now, Look(time.monotonic(), self.sight.facts)
 
