@@ -121,6 +121,11 @@ def test_names_that_lead_nowhere_are_answered_with_a_near_one(every: dict[str, i
         (["list", "--status", "faild"], "failed?"),
         (["list", "--limit", "0"], "from 1 to 10,000"),
         (["list", "--name", "a*b"], "'a*'"),
+        (["list", "--error", ""], "leave --error away"),
+        (["delete", "--all", "--name", ""], "leave --name away"),
+        (["delete", "--all", "--status", ""], "'' names no status: write one or more of scheduled, ready"),
+        (["retry", "--all", "--status", " ,"], "' ,' names no status"),
+        (["cancel", "--all", "--since", ""], "'' is not a duration"),
         (["show", "x7"], "t48213"),
         (["cancel", "--status", "failed", "--all"], "'failed' is not one of"),
         (["retry", "1", "--rate", "fast"], "50/s"),
@@ -233,7 +238,26 @@ def test_at_a_terminal_it_asks(monkeypatch: pytest.MonkeyPatch, typed: str, left
     assert Task.objects.count() == left
 
 
-@pytest.mark.parametrize("wrong", [["cancel"], ["cancel", "1", "--all"], ["retry", "1", "--name", "x"]])
+@pytest.mark.parametrize("empty", ["", ",", " "])
+def test_a_filter_that_names_no_queue_is_not_every_queue(every: dict[str, int], empty: str) -> None:
+    with pytest.raises(NotDone, match="the name of a queue is empty") as refused:
+        run("delete", "--all", "--yes", "--queue", empty)
+    assert refused.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["cancel"],
+        ["cancel", "1", "--all"],
+        ["retry", "1", "--name", "x"],
+        ["retry", "1", "--status", "failed"],
+        ["delete", "1", "--status", "failed"],
+        ["cancel", "1", "--status", "scheduled,ready,held,running"],
+        ["retry", "1", "--since", "0"],
+        ["retry", "1", "--error", "x"],
+    ],
+)
 def test_ids_and_filters_do_not_go_together(wrong: list[str]) -> None:
     with pytest.raises(NotDone, match="give ids, or --all and filters") as refused:
         run(*wrong)

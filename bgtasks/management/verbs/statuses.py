@@ -26,6 +26,8 @@ def add_status(parser: ArgumentParser, known: Sequence[str]) -> None:
 
 def _read(text: str, known: Sequence[str]) -> list[str]:
     names = [name.strip().lower() for name in text.split(",") if name.strip()]
+    if not names:  # no filter is another thing than one that a script left empty
+        raise ValueError(f"{text!r} names no status: write one or more of {', '.join(known)}")
     for name in names:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)

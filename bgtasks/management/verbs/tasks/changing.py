@@ -15,7 +15,7 @@ from bgtasks.management.verbs.asking import COUNT_CAP, ask
 from bgtasks.management.verbs.batches import INTERRUPTED, Progress
 from bgtasks.management.verbs.tasks.deeds import DEEDS, Deed
 from bgtasks.management.verbs.tasks.ids import read_id
-from bgtasks.management.verbs.tasks.selecting import BATCH, Filters, add_filters, filters_of, near_name
+from bgtasks.management.verbs.tasks.selecting import BATCH, add_filters, filters_of, is_filtered, near_name
 from bgtasks.output import format_count
 
 MOST_TOLD = 20
@@ -51,8 +51,7 @@ def run(given: Namespace) -> Answer:
     claims.be_patient()
     deed = DEEDS[given.action]
     filters = filters_of(given, deed.usually)
-    is_filtered = filters != Filters(deed.usually)
-    if bool(given.ids) == given.all or (given.ids and is_filtered):
+    if bool(given.ids) == given.all or (given.ids and is_filtered(given)):
         raise NotDone("give ids, or --all and filters", code="usage", fix="--help shows examples", exit_code=USAGE)
     unfit = _unfit(deed, given.ids)
     matched = filters.count(COUNT_CAP + 1) if given.all else len(set(given.ids)) - len(unfit)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 BATCH = 500
 """Tasks read, and changed, at once."""
+FILTERS = ("status", "queue", "name", "since", "error")
+"""The options; none has a default."""
 RECENT = 1000
 """The newest tasks of each table, among whose names a near one is looked for."""
 
@@ -29,12 +31,12 @@ class Filters:
 
     statuses: tuple[str, ...]
     queues: tuple[str, ...] | None = None
-    """None: any."""
-    name: str = ""
+    """None, here and below: any."""
+    name: str | None = None
     """Exactly, or how it begins, with a `*` at the end."""
     since: datetime | None = None
     """Enqueued since then if it is live, ended since then if it is over."""
-    error: str = ""
+    error: str | None = None
     """A part of the last error."""
 
     def live(self) -> Any:
@@ -74,10 +76,10 @@ class Filters:
         rows = model.objects.using(claims.alias()).filter(**more)
         if self.queues is not None:
             rows = rows.filter(queue__in=self.queues)
-        if self.name:
+        if self.name is not None:
             exactly = not self.name.endswith("*")
             rows = rows.filter(**{"task_name" if exactly else "task_name__startswith": self.name.removesuffix("*")})
-        return rows.filter(last_error__contains=self.error) if self.error else rows
+        return rows if self.error is None else rows.filter(last_error__contains=self.error)
 
     def _among(self, names: Sequence[str]) -> list[Status]:
         from bgtasks.models import Status  # models exist only once Django is set up
@@ -95,12 +97,17 @@ def add_filters(parser: ArgumentParser, statuses: Sequence[str]) -> None:
         help="only of these queues: names, prefixes 'mail*', exclusions '!slow'",
     )
     parser.add_argument(
-        "--name", type=reading(_name), default="", metavar="NAME", help="only of this task function, or 'shop.*'"
+        "--name", type=reading(_name), metavar="NAME", help="only of this task function, or 'shop.*'"
     )
     parser.add_argument(
         "--since", type=reading(parse_duration), metavar="TIME", help="enqueued, or ended, no longer ago than this"
     )
-    parser.add_argument("--error", default="", metavar="TEXT", help="only with this in their last error")
+    parser.add_argument("--error", type=reading(_part), metavar="TEXT", help="only with this in their last error")
+
+
+def is_filtered(given: Namespace) -> bool:
+    """Return whether one of the options was given, even one that says what is meant without it."""
+    return any(getattr(given, option) is not None for option in FILTERS)
 
 
 def filters_of(given: Namespace, statuses: Sequence[str]) -> Filters:
@@ -109,7 +116,7 @@ def filters_of(given: Namespace, statuses: Sequence[str]) -> Filters:
     from bgtasks.queue import claims
 
     names = None
-    if given.queue:
+    if given.queue is not None:
         asked = [pattern for text in given.queue for pattern in text.split(",")]
         with understood():
             names = tuple(row.name for row in queues.matching(*asked))
@@ -117,8 +124,10 @@ def filters_of(given: Namespace, statuses: Sequence[str]) -> Filters:
     return Filters(tuple(given.status or statuses), names, given.name, since, given.error)
 
 
-def near_name(name: str) -> str:
+def near_name(name: str | None) -> str:
     """Return a hint for a task function of which there is no task, or nothing."""
+    if name is None:
+        return ""
     from bgtasks.models import CompletedTask, Task  # models exist only once Django is set up
     from bgtasks.queue import claims
 
@@ -127,7 +136,7 @@ def near_name(name: str) -> str:
         newest: Any = model
         known |= set(newest.objects.using(claims.alias()).order_by("-id").values_list("task_name", flat=True)[:RECENT])
     beginning = name.removesuffix("*")
-    if not name or any(each.startswith(beginning) for each in known):
+    if any(each.startswith(beginning) for each in known):
         return ""
     shortened = {each.rpartition(".")[2]: each for each in known}
     near = difflib.get_close_matches(beginning, known, n=1) or difflib.get_close_matches(beginning, shortened, n=1)
@@ -156,6 +165,14 @@ def _by_end(rows: Any) -> Iterator[list[int]]:
 
 
 def _name(text: str) -> str:
+    if not text:
+        raise ValueError("the name is empty: leave --name away for tasks of every function")
     if "*" in text[:-1]:
         raise ValueError(f"{text!r}: `*` stands only at the end, as in {text[: text.index('*')] + '*'!r}")
+    return text
+
+
+def _part(text: str) -> str:
+    if not text:
+        raise ValueError("the text is empty: leave --error away for tasks with any error, or none")
     return text
