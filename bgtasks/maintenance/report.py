@@ -14,6 +14,8 @@ class Report:
 
     is_database_up: bool = True
     error: str = ""
+    are_tables_missing: bool = False
+    """The error is that our migrations have not been run."""
     renewal: Renewal | None = None
     """What this host's workers hold by the table; None if the leases were not renewed in this round."""
     accounted: list[str] = field(default_factory=list)

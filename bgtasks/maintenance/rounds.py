@@ -145,6 +145,7 @@ class Maintenance:
         pause = min(LONGEST_PAUSE, 0.1 * 2.0 ** min(self.failures - 1, 10))
         self.retry_at = now + pause * random.uniform(0.8, 1.0)  # noqa: S311 - no secret
         report.is_database_up, report.error = False, f"{type(error).__name__}: {error}".strip()
+        report.are_tables_missing = claims.are_missing(error)
         if self.failures == 1:
             logger.info("database=%s maintenance waits for it: %s", claims.alias(), report.error)
         close_connections(claims.alias())

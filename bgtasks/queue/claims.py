@@ -22,6 +22,7 @@ from bgtasks.queue.importing import has_taken_over, take_over, taken_over
 from bgtasks.queue.kept import over, return_value
 from bgtasks.queue.leases import renew
 from bgtasks.queue.many import enqueue_many
+from bgtasks.queue.missing_tables import are_missing
 from bgtasks.queue.notifying import listener
 from bgtasks.queue.own_processes import be_patient, ensure_wal
 from bgtasks.queue.progressing import note_progress, progress_of
@@ -42,6 +43,7 @@ __all__ = [
     "abandoned",
     "alias",
     "announce",
+    "are_missing",
     "as_datetime",
     "ask_other_hosts",
     "atomic",

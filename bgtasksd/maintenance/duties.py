@@ -30,8 +30,6 @@ from bgtasksd.scoreboard import Page, claims_on, progress_on
 from bgtasksd.slow_tasks import SlowTasks
 
 LONGEST_WAIT = 1.0
-OUR_TABLES = "bgtasks_"
-"""What the database's error names when our tables are not there."""
 BURIAL_PATIENCE = 5.0
 """Seconds that another daemon of this host gets to account for its own dead; at our start we do not wait."""
 
@@ -137,7 +135,7 @@ class Duties:
         before = claims_on(renewed)
         report = self.maintenance.run_due()
         if report.is_database_up or report.error:  # else it waits, and knows nothing new
-            self.is_migrated = OUR_TABLES not in report.error
+            self.is_migrated = not report.are_tables_missing
         after = claims_on(renewed)
         lost = (before & after) - report.renewal.held if report.renewal else set()
         if report.queues is not None:  # by themselves: whatever their size, the rest is told

@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 from argparse import ArgumentParser, ArgumentTypeError, Namespace, _SubParsersAction
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Any
 
@@ -28,7 +29,7 @@ class Answer:
     facts: dict[str, Any]
     exit_code: int = 0
     lines: Iterable[dict[str, Any]] | None = None
-    """What `--json` prints instead: one object a line."""
+    """What `--json` prints instead: one object a line. They may be read while they are printed, and raise NotDone."""
     talk: str = ""
     """What people are told beside it, on stderr."""
 
@@ -59,18 +60,32 @@ def parsers_below(parser: ArgumentParser) -> dict[str, ArgumentParser]:
 
 def answer(verb: str, given: Namespace) -> Answer:
     """Do what a verb says, once Django is set up. Raises NotDone."""
+    with _explained():
+        answered: Answer = module_of(verb).run(given)
+    return answered if answered.lines is None else replace(answered, lines=_read(answered.lines))
+
+
+def _read(lines: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield the lines; what goes wrong at any of them is explained like what goes wrong before the first."""
+    with _explained():
+        yield from lines
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Raise NotDone for what the settings or the database refuse."""
     from django.core.exceptions import ImproperlyConfigured  # only after the front end has set Django up
     from django.db import Error
 
     try:
-        answered: Answer = module_of(verb).run(given)
+        yield
     except ImproperlyConfigured as error:
         raise NotDone(str(error), code="configuration") from error
     except Error as error:
-        is_missing = "bgtasks_" in str(error)
-        fix = "python manage.py migrate" if is_missing else "python manage.py dbshell"
+        from bgtasks.queue import claims  # imports models
+
+        fix = "python manage.py migrate" if claims.are_missing(error) else "python manage.py dbshell"
         raise NotDone(f"the database: {str(error).strip()}", code="database", fix=fix) from error
-    return answered
 
 
 def reading(read: Callable[[str], Any]) -> Callable[[str], Any]:

@@ -96,9 +96,7 @@ def add_filters(parser: ArgumentParser, statuses: Sequence[str]) -> None:
         metavar="QUEUE",
         help="only of these queues: names, prefixes 'mail*', exclusions '!slow'",
     )
-    parser.add_argument(
-        "--name", type=reading(_name), metavar="NAME", help="only of this task function, or 'shop.*'"
-    )
+    parser.add_argument("--name", type=reading(_name), metavar="NAME", help="only of this task function, or 'shop.*'")
     parser.add_argument(
         "--since", type=reading(parse_duration), metavar="TIME", help="enqueued, or ended, no longer ago than this"
     )
