@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from django.core.management.base import BaseCommand, CommandError
 
 from bgtasks.management.verbs import NotDone, answer, module_of, parsers_below
+from bgtasks.output import CannotPrint, say
 
 JSON = "answer with JSON on stdout"
 
@@ -48,16 +49,27 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 def show(command: BaseCommand, verb: str, options: dict[str, Any]) -> None:
     """Do what a verb says and print the answer. Raises CommandError, or SystemExit where the exit code says more."""
     try:
+        ended = _show(command, verb, options)
+    except CannotPrint as error:
+        ended = CommandError(str(error))
+    if isinstance(ended, CommandError):
+        raise ended  # not above, where a list is half read: Django closes the connection before it shows the error
+    if ended:
+        sys.exit(ended)
+
+
+def _show(command: BaseCommand, verb: str, options: dict[str, Any]) -> int | CommandError:
+    """Print the answer, or as JSON why there is none. Return the exit code, or the error to raise."""
+    try:
         answered = answer(verb, argparse.Namespace(**options))
+        for text in answered.in_json() if options["json"] else filter(None, [answered.text]):
+            say(text, command.stdout)
     except NotDone as error:
         if options["json"]:
             told = {"code": error.code, "message": str(error), "fix": error.fix}
-            command.stdout.write(json.dumps({"schema_version": 1, "error": told}, ensure_ascii=False))
+            say(json.dumps({"schema_version": 1, "error": told}, ensure_ascii=False), command.stdout)
         fix = f"\n{error.fix}" if error.fix else ""
-        raise CommandError(f"{error}{fix}", returncode=error.exit_code) from error
-    for text in answered.in_json() if options["json"] else filter(None, [answered.text]):
-        command.stdout.write(text)
+        return CommandError(f"{error}{fix}", returncode=error.exit_code)
     if answered.talk and not options["json"]:
         command.stderr.write(answered.talk)
-    if answered.exit_code:
-        sys.exit(answered.exit_code)
+    return answered.exit_code

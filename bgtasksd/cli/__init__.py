@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
+from bgtasks.output import CannotPrint
 from bgtasksd.cli.parser import parse
-from bgtasksd.cli.printing import CannotPrint, fail, open_streams
+from bgtasksd.cli.printing import fail, open_streams
 from bgtasksd.cli.verbs import VERBS, module_of
 
 NOT_WRITTEN = 1

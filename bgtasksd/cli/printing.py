@@ -9,9 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-
-class CannotPrint(Exception):
-    """stdout takes nothing more, as on a full disk; the message says why."""
+from bgtasks.output import say
 
 
 def open_streams() -> None:
@@ -23,17 +21,6 @@ def open_streams() -> None:
             setattr(sys, name, stream)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
-
-
-def say(text: str) -> None:
-    """Print to stdout; a reader that has gone away is no error of ours. Raises CannotPrint for any other."""
-    try:
-        sys.stdout.write(text + "\n")
-        sys.stdout.flush()
-    except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the flush at exit fails again
-        if not isinstance(error, BrokenPipeError):
-            raise CannotPrint(f"the answer cannot be written: {error.strerror}") from None
 
 
 def say_json(value: Any) -> None:

@@ -32,10 +32,10 @@ def run(typed: argparse.Namespace) -> int:
         waking.look_in(typed.runtime_dir)
     try:
         answered = verbs.answer(typed.verb, typed)
+        for text in answered.in_json() if typed.json else filter(None, [answered.text]):
+            say(text)
     except verbs.NotDone as error:
         return fail(error.exit_code, error.code, str(error), error.fix, is_json=typed.json)
-    for text in answered.in_json() if typed.json else filter(None, [answered.text]):
-        say(text)
     if answered.talk and not typed.json:
         complain(answered.talk)
     return answered.exit_code

@@ -29,6 +29,7 @@ SECRET_KEY = "x"
 INSTALLED_APPS = ["bgtasks"]
 DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": "db.sqlite3"}}
 """
+RUNNABLE = 'INSTALLED_APPS = ["django.contrib.contenttypes", "bgtasks"]\n'
 MANAGE = 'import os\nos.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings")\n'
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -237,6 +238,25 @@ def test_the_settings_are_found_and_their_source_is_told(project, run) -> None:
 
 
 # -- what is wrong before anything runs
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "fix"),
+    [
+        ("db.sqlite3", "no such table: bgtasks_task", "python manage.py migrate"),
+        ("/nowhere/bgtasks_prod/db.sqlite3", "unable to open database file", "python manage.py dbshell"),
+    ],
+)
+@pytest.mark.parametrize("arguments", [["tasks", "list"], ["tasks", "show", "1"], ["prune", "--dry-run"]])
+def test_a_database_that_cannot_answer_is_told_with_what_to_do(project, run, arguments, name, said, fix) -> None:
+    write_settings(project, f'{RUNNABLE}DATABASES["default"]["NAME"] = "{name}"')
+    told = run(*arguments)
+    assert (told.returncode, told.stdout) == (1, "")
+    assert told.stderr.splitlines()[0].startswith(f"bgtasksd: the database: {said.partition(':')[0]}")
+    assert told.stderr.splitlines()[1:] == [f"          {fix}"]
+    as_json = run(*arguments, "--json")
+    error = json.loads(as_json.stdout)["error"]
+    assert (as_json.returncode, as_json.stderr, error["code"], error["fix"]) == (1, "", "database", fix)
 
 
 @pytest.mark.parametrize(
@@ -579,6 +599,24 @@ def test_an_answer_that_cannot_be_written_is_told_without_a_traceback(tmp_path, 
     )
     codes = {"status": 3, "check": 2}
     assert [(each.returncode, each.stderr) for each in told.values()] == [(codes.get(arguments[0], 0), "")] * 2
+
+
+@pytest.mark.parametrize(
+    ("behind", "code", "told"),
+    [
+        ("-n 1 >/dev/full", 1, "bgtasksd: the answer cannot be written: No space left on device\n"),
+        ("--interval 100ms | true", 0, ""),
+    ],
+)
+def test_top_ends_where_nobody_can_read_it(project, behind, code, told) -> None:
+    (project / "run").mkdir()
+    shell = ["bash", "-o", "pipefail", "-c", f'"$0" -m bgtasksd --runtime-dir "$1" top {behind}']
+    with served(project / "run", {"status": lambda request: status_facts()}):
+        ended = subprocess.run(
+            [*shell, sys.executable, str(project / "run")],
+            cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+    assert (ended.returncode, ended.stderr) == (code, told)
 
 
 def test_what_the_encoding_of_stdout_lacks_is_escaped(tmp_path) -> None:

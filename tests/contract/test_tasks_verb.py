@@ -7,15 +7,17 @@ import io
 import json
 import signal
 from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection
+from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 
-from bgtasks.management.verbs import Answer, NotDone, tasks
-from bgtasks.management.verbs.tasks import changing, selecting
+from bgtasks.management.verbs import Answer, NotDone, answer, tasks
+from bgtasks.management.verbs.tasks import changing, listing, selecting
 from bgtasks.models import CompletedTask, Status, Task, TaskAttempt
 from bgtasks.queue.types import Result
 from tests.contract.making import ago, ahead, claim_one, completed, enqueued, failure, live, settle, success
@@ -288,6 +290,32 @@ def test_no_table_is_counted_from_end_to_end(every: dict[str, int]) -> None:
     for query in queries:
         assert "COUNT" not in query["sql"] or "LIMIT" in query["sql"]
         assert "task_params" not in query["sql"]
+
+
+@pytest.fixture
+def _a_list_that_breaks_off(every: dict[str, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = listing._rows
+
+    def broken(*arguments: Any) -> Iterator[dict[str, Any]]:
+        with closing(whole(*arguments)) as rows:
+            yield next(rows)
+            raise OperationalError("server closed the connection unexpectedly")
+
+    monkeypatch.setattr(listing, "_rows", broken)
+
+
+@pytest.mark.usefixtures("_a_list_that_breaks_off")
+def test_a_list_that_breaks_off_ends_with_the_reason() -> None:
+    lines = answer("tasks", given("list")).in_json()
+    assert json.loads(next(lines))["status"] == "ready"
+    with pytest.raises(NotDone, match="server closed the connection") as ended:
+        next(lines)
+    assert (ended.value.code, ended.value.exit_code) == ("database", 1)
+    told = io.StringIO()
+    with pytest.raises(CommandError, match="server closed the connection"):
+        call_command("bgtasks", "tasks", "list", "--json", stdout=told)
+    first, last = map(json.loads, told.getvalue().splitlines())
+    assert (first["status"], last["error"]["code"]) == ("ready", "database")
 
 
 def test_manage_py_has_it_too(every: dict[str, int]) -> None:

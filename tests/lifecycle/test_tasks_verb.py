@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shlex
+import subprocess
 import sys
 
 import pytest
@@ -69,3 +71,22 @@ def test_a_list_fits_into_a_terminal_and_is_whole_elsewhere(make_daemon):
     assert len(lines) == 3
     assert max(map(len, lines)) <= 70
     assert "mmm…  " in lines[2]
+
+
+@pytest.mark.parametrize("program", [["bgtasksd"], ["django", "bgtasks"]])
+def test_an_answer_that_nobody_reads_or_that_cannot_be_written(make_daemon, program):
+    project = make_daemon()
+    tasks.quick.enqueue_many([((number,), {}) for number in range(1000)])  # more than a pipe holds
+    listing = shlex.join([sys.executable, "-m", *program, "tasks", "list", "--limit", "1000", "--json"])
+    ended = {}
+    for behind in ("| head -1", ">/dev/full", "--queue nowhere >/dev/full"):
+        ended[behind] = subprocess.run(
+            ["bash", "-o", "pipefail", "-c", f"{listing} {behind}"],
+            env=project.environment(), cwd=project.directory, capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+    read, full, refused = ended.values()
+    assert (read.returncode, read.stderr, json.loads(read.stdout)["status"]) == (0, "", "ready")
+    said = "the answer cannot be written: No space left on device\n"
+    assert (full.returncode, full.stdout) == (1, "")
+    assert full.stderr in (f"bgtasksd: {said}", f"CommandError: {said}")
+    assert refused.stderr == full.stderr

@@ -11,7 +11,7 @@ from bgtasksd.cli.arguments import add_value
 from bgtasksd.cli.asking import NobodyThere, find
 from bgtasksd.cli.glance import HINT, Look, lines, plain, rich_drawing
 from bgtasksd.cli.health import text_of
-from bgtasksd.cli.printing import fail
+from bgtasksd.cli.printing import fail, say
 from bgtasksd.status import USAGE, look
 
 EXAMPLES = """examples:
@@ -79,15 +79,10 @@ class Watched:
 
 def _print(watched: Watched, interval: float, count: int | None) -> int:
     """Print one look after the other, for a pipe or a file."""
-    try:
-        while True:
-            watched.look()
-            sys.stdout.write("\n".join(watched.lines()) + "\n\n")
-            sys.stdout.flush()
-            count = None if count is None else count - 1
-            if count is not None and count <= 0:
-                return 0
-            time.sleep(interval)
-    except BrokenPipeError:
-        sys.stderr.close()  # whoever read has seen enough; the interpreter's last flush must not complain
-        return 0
+    while True:
+        watched.look()
+        is_read = say("\n".join(watched.lines()) + "\n")
+        count = None if count is None else count - 1
+        if not is_read or (count is not None and count <= 0):
+            return 0
+        time.sleep(interval)
