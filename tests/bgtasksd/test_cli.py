@@ -15,8 +15,10 @@ from typing import Any
 import pytest
 
 from bgtasks import __version__
+from bgtasks.management.verbs import VERBS as PROJECT_VERBS
 from bgtasksd.cli import main
 from bgtasksd.cli.health import text_of
+from bgtasksd.cli.parser import build
 from bgtasksd.facts import blank
 from bgtasksd.option_table import TABLE
 from bgtasksd.status import Sight
@@ -124,6 +126,35 @@ def test_what_is_not_understood_ends_with_2_and_what_to_type(capsys, arguments, 
     assert ended.value.code == 2
     told = capsys.readouterr()
     assert said in told.out + told.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["tasks", "list", "--name", "\udcff"],
+        ["tasks", "list", "--queue", "mail,\udcff"],
+        ["tasks", "retry", "--all", "--error", "no \udcff"],
+        ["pause", "\udcff", "--new"],
+        ["pause", "mail", "--new", "--reason", "\udcff"],
+        ["resume", "\udcff"],
+        ["import-legacy", "--database", "\udcff"],
+        ["import-django-q", "--map", "\udcff=a.b"],
+    ],
+)
+def test_what_is_not_utf_8_is_refused_before_a_database_is_asked(run, arguments) -> None:
+    told, as_json = run(*arguments), run(*arguments, "--json")
+    assert (told.returncode, as_json.returncode, as_json.stderr) == (2, 2, "")
+    assert "' is not UTF-8: write it in that encoding\n" in told.stderr
+    assert f"argument {arguments[-2] if '--' in arguments[-2] else 'QUEUE'}: " in told.stderr
+    assert json.loads(as_json.stdout)["error"]["code"] == "usage"
+
+
+def test_every_value_of_a_verb_that_asks_the_database_is_read() -> None:
+    _, parsers = build()
+    verbs = [parser for name, parser in parsers.items() if name.split()[0] in PROJECT_VERBS]
+    values = [each for parser in verbs for each in parser._actions if each.nargs != 0 and each.choices is None]
+    assert [each.dest for each in values if each.type is None] == []
+    assert len(values) > 50
 
 
 def test_errors_are_json_where_json_is_asked_for(capsys) -> None:

@@ -100,6 +100,15 @@ def reading(read: Callable[[str], Any]) -> Callable[[str], Any]:
     return read_argument
 
 
+def text(typed: str) -> str:
+    """Return what was typed. Raises ValueError for bytes that are no text: a database, or its driver, refuses them."""
+    try:
+        typed.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"{typed!r} is not UTF-8: write it in that encoding") from None
+    return typed
+
+
 def number_up_to(largest: int) -> Callable[[str], int]:
     """Return a reader of numbers from 1 to this one."""
 

@@ -6,7 +6,7 @@ from argparse import ArgumentParser
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from bgtasks.management.verbs import USAGE, NotDone
+from bgtasks.management.verbs import USAGE, NotDone, reading, text
 
 EVERY_QUEUE = "*"
 
@@ -14,7 +14,7 @@ EVERY_QUEUE = "*"
 def add_queues(parser: ArgumentParser, verb: str) -> None:
     """Add the names."""
     explained = f"names, prefixes 'mail*', exclusions '!slow'; none: {verb} every queue there is now"
-    parser.add_argument("queues", nargs="*", metavar="QUEUE", help=explained)
+    parser.add_argument("queues", nargs="*", type=reading(text), metavar="QUEUE", help=explained)
 
 
 @contextmanager

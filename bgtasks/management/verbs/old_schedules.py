@@ -6,7 +6,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 from typing import Any
 
-from bgtasks.management.verbs import USAGE, Answer, NotDone, reading
+from bgtasks.management.verbs import USAGE, Answer, NotDone, reading, text
 from bgtasks.management.verbs.old_tables import add_database, refuse_unknown_database
 
 RULES = """
@@ -49,10 +49,10 @@ def take_over(given: Namespace, source_of: Callable[[str], Any]) -> Answer:
     return Answer(report.text(is_dry=not given.commit), facts, exit_code=1 if report.left else 0)
 
 
-def _pair(text: str) -> tuple[str, str]:
-    old, sign, new = text.partition("=")
+def _pair(typed: str) -> tuple[str, str]:
+    old, sign, new = text(typed).partition("=")
     if not (sign and old and new):
-        raise ValueError(f"{text!r} is not like old.name=new.name")
+        raise ValueError(f"{typed!r} is not like old.name=new.name")
     return old, new
 
 

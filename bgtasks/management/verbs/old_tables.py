@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser
 
-from bgtasks.management.verbs import USAGE, NotDone
+from bgtasks.management.verbs import USAGE, NotDone, reading, text
 from bgtasks.management.verbs.batches import add_batch
 
 
@@ -18,7 +18,11 @@ def add_old_tables(parser: ArgumentParser) -> None:
 def add_database(parser: ArgumentParser) -> None:
     """Add the option that says which database it is."""
     parser.add_argument(
-        "--database", default="default", metavar="ALIAS", help="where the old tables are (default: default)"
+        "--database",
+        type=reading(text),
+        default="default",
+        metavar="ALIAS",
+        help="where the old tables are (default: default)",
     )
 
 

@@ -7,7 +7,7 @@ import os
 from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING
 
-from bgtasks.management.verbs import Answer, reading
+from bgtasks.management.verbs import Answer, reading, text
 from bgtasks.management.verbs.named_queues import EVERY_QUEUE, add_queues, understood
 from bgtasks.output import one_line, table, terminal_width
 from bgtasks.units import parse_duration
@@ -34,7 +34,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--for", dest="for_", type=reading(parse_duration), metavar="TIME", help="end by itself after this time"
     )
-    parser.add_argument("--reason", default="", metavar="TEXT", help="why; shown with the pause")
+    parser.add_argument("--reason", type=reading(text), default="", metavar="TEXT", help="why; shown with the pause")
     parser.add_argument("--new", action="store_true", help="a queue may be one that has had no task yet")
 
 
@@ -46,11 +46,11 @@ def run(given: Namespace) -> Answer:
     asked = given.queues or [EVERY_QUEUE]
     with understood(fix="--new pauses a queue that has had no task yet"):
         rows = queues.pause(*asked, for_=given.for_, reason=given.reason, by=who(), new=given.new)
-    text = table([[row.name, _told(row)] for row in rows], width=terminal_width())
+    shown = table([[row.name, _told(row)] for row in rows], width=terminal_width())
     if any("*" in pattern or "!" in pattern for pattern in asked):
-        text += "\na queue that gets its first task later is not paused"
+        shown += "\na queue that gets its first task later is not paused"
     facts = [{"name": row.name, "paused": True, "pause": pause_of(row)} for row in rows]
-    return Answer(text, {"schema_version": 1, "queues": facts})
+    return Answer(shown, {"schema_version": 1, "queues": facts})
 
 
 def who() -> str:

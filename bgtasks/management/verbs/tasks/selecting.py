@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from bgtasks.management.verbs import reading
+from bgtasks.management.verbs import reading, text
 from bgtasks.management.verbs.named_queues import understood
 from bgtasks.management.verbs.statuses import LIVE, OVER, add_status
 from bgtasks.units import parse_duration
@@ -92,6 +92,7 @@ def add_filters(parser: ArgumentParser, statuses: Sequence[str]) -> None:
     add_status(parser, statuses)
     parser.add_argument(
         "--queue",
+        type=reading(text),
         action="append",
         metavar="QUEUE",
         help="only of these queues: names, prefixes 'mail*', exclusions '!slow'",
@@ -115,7 +116,7 @@ def filters_of(given: Namespace, statuses: Sequence[str]) -> Filters:
 
     names = None
     if given.queue is not None:
-        asked = [pattern for text in given.queue for pattern in text.split(",")]
+        asked = [pattern for several in given.queue for pattern in several.split(",")]
         with understood():
             names = tuple(row.name for row in queues.matching(*asked))
     since = None if given.since is None else claims.database_now() - timedelta(seconds=given.since)
@@ -162,15 +163,15 @@ def _by_end(rows: Any) -> Iterator[list[int]]:
         yield [task_id for _, task_id in found]
 
 
-def _name(text: str) -> str:
-    if not text:
+def _name(typed: str) -> str:
+    if not typed:
         raise ValueError("the name is empty: leave --name away for tasks of every function")
-    if "*" in text[:-1]:
-        raise ValueError(f"{text!r}: `*` stands only at the end, as in {text[: text.index('*')] + '*'!r}")
-    return text
+    if "*" in typed[:-1]:
+        raise ValueError(f"{typed!r}: `*` stands only at the end, as in {typed[: typed.index('*')] + '*'!r}")
+    return text(typed)
 
 
-def _part(text: str) -> str:
-    if not text:
+def _part(typed: str) -> str:
+    if not typed:
         raise ValueError("the text is empty: leave --error away for tasks with any error, or none")
-    return text
+    return text(typed)
