@@ -9,15 +9,13 @@ import ctypes
 import fcntl
 import json
 import os
-import platform
 import signal
 import sys
-import traceback
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from bgtasksd.reasons import gist
+from bgtasksd.tracebacks import their_traceback
 
 PR_SET_PDEATHSIG = 1
 
@@ -108,23 +106,3 @@ def is_wal(path: Path) -> bool:
             return file.read(20)[18:20] == b"\x02\x02"
     except OSError:
         return False
-
-
-def their_traceback(error: BaseException) -> str:
-    """Return the traceback from the project's own first frame down, without ours, Django's and the importer's."""
-    place: TracebackType | None = error.__traceback__
-    while place is not None and _is_machinery(place.tb_frame.f_code.co_filename):
-        place = place.tb_next
-    error.__suppress_context__ = error.__suppress_context__ or place is None
-    return "".join(traceback.format_exception(type(error), error, place)).rstrip()
-
-
-def _is_machinery(filename: str) -> bool:
-    import django
-
-    homes = (
-        str(Path(__file__).parent),
-        str(Path(django.__file__).parent),
-        str(Path(platform.__file__).parent / "importlib"),
-    )
-    return filename.startswith(("<frozen importlib", *homes))

@@ -300,10 +300,11 @@ def test_a_database_that_cannot_answer_is_told_with_what_to_do(project, run, arg
         ("INSTALLED_APPS = []", "add 'bgtasks' to INSTALLED_APPS"),
     ],
 )
-def test_wrong_settings_end_with_78_and_no_traceback(project, run, more, said) -> None:
-    write_settings(project, more)
-    ended = run("start", "--check-config")
-    assert ended.returncode == 78
+@pytest.mark.parametrize("verb", [["start", "--check-config"], ["tasks", "list"], ["pause"]])
+def test_wrong_settings_end_with_78_and_no_traceback(project, run, more, said, verb) -> None:
+    write_settings(project, f"{RUNNABLE}{more}")
+    ended = run(*verb)
+    assert ended.returncode == 78, ended.stderr
     assert said in ended.stderr
     assert "shop.settings, found by ./manage.py" in ended.stderr
     assert "Traceback" not in ended.stderr
@@ -318,13 +319,36 @@ def test_wrong_settings_end_with_78_and_no_traceback(project, run, more, said) -
         ("def (", "SyntaxError"),
     ],
 )
-def test_settings_that_raise_show_the_users_own_traceback(project, run, more, said) -> None:
+@pytest.mark.parametrize("verb", [["start"], ["tasks", "list"], ["prune"]])
+def test_settings_that_raise_show_the_users_own_traceback(project, run, more, said, verb) -> None:
     write_settings(project, more)
-    ended = run("start")
+    ended = run(*verb)
     assert ended.returncode == 78
     assert said in ended.stderr
     assert "settings.py" in ended.stderr
+    assert "(settings shop.settings, found by ./manage.py)" in ended.stderr
     for machinery in ("importlib", "bgtasksd/", "django/conf", "django/utils"):
+        assert machinery not in ended.stderr
+    if verb != ["start"]:
+        error = json.loads(run(*verb, "--json").stdout)["error"]
+        assert (error["code"], f"bgtasksd: {error['message']}\n") == ("configuration", ended.stderr)
+
+
+@pytest.mark.parametrize(
+    ("more", "code", "said"),
+    [
+        ('INSTALLED_APPS += ["nowhere"]', 70, "cannot be loaded:\nModuleNotFoundError: No module named 'nowhere'"),
+        ('INSTALLED_APPS += ["shop.Missing"]', 70, "Module 'shop' does not contain a 'Missing' class."),
+        ('INSTALLED_APPS = ["bgtasks"]', 70, "loaded:\nRuntimeError: Model class django.contrib.contenttypes"),
+        ('INSTALLED_APPS += ["shop", "shop"]', 78, "Application labels aren't unique"),
+    ],
+)
+def test_an_application_that_cannot_be_loaded_is_told_without_our_part(project, run, more, code, said) -> None:
+    write_settings(project, f"{RUNNABLE}{more}")
+    ended = run("tasks", "list")
+    assert (ended.returncode, ended.stdout) == (code, "")
+    assert said in ended.stderr
+    for machinery in ("importlib", "bgtasksd/", "django/apps"):
         assert machinery not in ended.stderr
 
 
@@ -354,8 +378,9 @@ def test_what_settings_print_is_not_data(project, run) -> None:
     assert checked(run)["options"]["workers"] > 0
 
 
-def test_a_missing_settings_module_is_named_without_a_traceback_of_ours(run) -> None:
-    ended = run("start", "--settings", "nowhere.settings")
+@pytest.mark.parametrize("verb", [["start"], ["tasks", "list"], ["resume", "mail"]])
+def test_a_missing_settings_module_is_named_without_a_traceback_of_ours(run, verb) -> None:
+    ended = run(*verb, "--settings", "nowhere.settings")
     assert ended.returncode == 78
     assert "No module named 'nowhere'" in ended.stderr
     assert "bgtasksd/" not in ended.stderr

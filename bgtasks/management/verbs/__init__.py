@@ -19,6 +19,7 @@ VERBS = (
 )
 """Names of the verbs, and of the modules but for the hyphen."""
 USAGE = 2
+CONFIGURATION = 78
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,7 @@ def parsers_below(parser: ArgumentParser) -> dict[str, ArgumentParser]:
 def answer(verb: str, given: Namespace) -> Answer:
     """Do what a verb says, once Django is set up. Raises NotDone."""
     with _explained():
+        _refuse_unknown_database()
         answered: Answer = module_of(verb).run(given)
     return answered if answered.lines is None else replace(answered, lines=_read(answered.lines))
 
@@ -69,6 +71,16 @@ def _read(lines: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """Yield the lines; what goes wrong at any of them is explained like what goes wrong before the first."""
     with _explained():
         yield from lines
+
+
+def _refuse_unknown_database() -> None:
+    from django.core.exceptions import ImproperlyConfigured  # only after the front end has set Django up
+    from django.db import connections
+
+    from bgtasks import conf
+
+    if (alias := conf.current().database) not in connections:
+        raise ImproperlyConfigured(f"BGTASKS['DATABASE'] is {alias!r}, which is not in DATABASES")
 
 
 @contextmanager
@@ -80,7 +92,7 @@ def _explained() -> Iterator[None]:
     try:
         yield
     except ImproperlyConfigured as error:
-        raise NotDone(str(error), code="configuration") from error
+        raise NotDone(str(error), code="configuration", exit_code=CONFIGURATION) from error
     except Error as error:
         from bgtasks.queue import claims  # imports models
 
