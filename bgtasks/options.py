@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from bgtasks.option_bounds import possible_concurrency
-from bgtasks.queue_filters import patterns_of
+from bgtasks.output import why_no_log
+from bgtasks.queue_filters import for_one_worker, patterns_of
+from bgtasks.units import parse_duration
 
 LOG_LEVELS = ("CRITICAL", "ERROR", "WARNING", "INFO", "DEBUG")
 
@@ -37,15 +39,31 @@ def queues_of(options: Mapping[str, Any]) -> tuple[str, ...] | None:
     Raises ValueError for what cannot be.
     """
     given = options.get("queue")
-    return patterns_of(given) if given else None
+    if not given:
+        return None
+    texts = [given] if isinstance(given, str) else given
+    return patterns_of([for_one_worker(pattern.strip()) for text in texts for pattern in text.split(",")])
 
 
 def concurrency_of(options: Mapping[str, Any]) -> int:
     """Return how many coroutines may run side by side. Raises ValueError for what cannot be."""
-    return possible_concurrency(int(options.get("concurrency") or 1))
+    return possible_concurrency(1 if options.get("concurrency") is None else int(options["concurrency"]))
 
 
 def duration_of(options: Mapping[str, Any]) -> float | None:
-    """Return the seconds to run; None: until told to stop."""
+    """Return the seconds to run; None: until told to stop. Raises ValueError for what cannot be."""
     duration = options.get("duration") or 0
-    return float(duration) if duration > 0 else None
+    return parse_duration(duration) if duration > 0 else None
+
+
+def sleep_of(options: Mapping[str, Any]) -> float:
+    """Return the seconds between two looks; zero is as short as can be. Raises ValueError for what cannot be."""
+    return parse_duration(options["sleep"])
+
+
+def log_file_of(options: Mapping[str, Any]) -> str | None:
+    """Return where the log goes, None: where it went. Raises ValueError where it cannot be written."""
+    given = options.get("log_file") or None
+    if given and (why := why_no_log(given)):
+        raise ValueError(f"{given}: {why}")
+    return given

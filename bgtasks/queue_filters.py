@@ -82,6 +82,19 @@ def patterns_of(given: str | Sequence[str]) -> tuple[str, ...]:
     return patterns
 
 
+def for_one_worker(pattern: str) -> str:
+    """Return a pattern without the `:1` that may stand behind it. Raises ValueError for any other number of workers."""
+    counted = _COUNT.fullmatch(pattern)
+    if counted is None:
+        return pattern
+    if counted["workers"] != "1":
+        raise ValueError(
+            f"{pattern!r} says a number of workers, and this is one: write {counted['queues']!r}, and --concurrency N"
+            f" or more processes to run more at once. A queue of this very name is written {pattern + ':1'!r}"
+        )
+    return counted["queues"]
+
+
 class Binding(NamedTuple):
     """So many workers for these queues."""
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from bgtasksd.log_streams import LineStream, NonBlockingHandler, WatchedStream
@@ -106,21 +104,6 @@ def reopen() -> str | None:
                 except OSError as error:
                     trouble = f"{stream.path}: {error.strerror}"
     return trouble
-
-
-def refusal(log_file: str) -> str | None:
-    """Return why a log cannot be written to this path, or None. Makes nothing: `configure` has the last word."""
-    path = Path(log_file)
-    try:
-        if path.is_dir():
-            return "it is a directory"
-        if path.exists():
-            return None if os.access(path, os.W_OK) else "the file is not writable"
-        if not path.parent.is_dir():
-            return f"there is no directory {path.parent}"
-    except OSError as error:  # a folder on the way that we may not look into
-        return error.strerror
-    return None if os.access(path.parent, os.W_OK | os.X_OK) else f"{path.parent} is not writable"
 
 
 def continue_in_child(*, are_enabled: bool = False) -> None:

@@ -3,6 +3,7 @@
 from bgtasks.output.answers import CannotPrint, say
 from bgtasks.output.folding import FoldingHandler, Folds, attach_if_silent, flush_folded, fold
 from bgtasks.output.formatters import JournalFormatter, JsonFormatter, LineFormatter, formatter
+from bgtasks.output.log_file import why_no_log
 from bgtasks.output.terminal import format_count, harmless, one_line, paint, table, terminal_width, wants_colour
 
 __all__ = [
@@ -24,4 +25,5 @@ __all__ = [
     "table",
     "terminal_width",
     "wants_colour",
+    "why_no_log",
 ]

@@ -16,8 +16,8 @@ from typing import Any
 import bgtasksd
 from bgtasks import __version__
 from bgtasks.option_bounds import of_workers, possible_queues
+from bgtasks.output import why_no_log
 from bgtasks.queue_filters import bindings_of
-from bgtasksd import journal
 from bgtasksd.cli.contradictions import contradictions
 from bgtasksd.cli.places import DEFAULT_INSTANCE, prepare
 from bgtasksd.cli.values import WrongValue, choose, from_environment, source_of
@@ -136,7 +136,7 @@ def _options(chosen: Mapping[str, Any], project: Project, runtime_dir: str) -> O
 
 def _checked(options: Options, sources: Mapping[str, str]) -> Options:
     wrong = contradictions(options, sources)
-    if options.log_file and (why := journal.refusal(options.log_file)):
+    if options.log_file and (why := why_no_log(options.log_file)):
         wrong.append(f"the log {options.log_file}: {why}")
     if wrong:
         raise Unusable("\n".join(wrong))

@@ -7,7 +7,7 @@ from argparse import ArgumentParser
 import pytest
 from django.core.management import CommandError, call_command
 
-from bgtasks.options import add_worker_arguments, duration_of, queues_of
+from bgtasks.options import add_worker_arguments, duration_of, queues_of, sleep_of
 
 
 def parse(*arguments):
@@ -61,6 +61,46 @@ def test_queues_that_cannot_be_are_refused():
     with pytest.raises(CommandError, match="--queue: '!' names no queue") as refused:
         call_command("process_tasks", queue="!")
     assert refused.value.returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"queue": "mail:2"}, "--queue: 'mail:2' says a number of workers, and this is one: write 'mail', and --conc"),
+        ({"queue": ["slow", "mail*,sms: 3"]}, "--queue: 'sms: 3' says .* is written 'sms: 3:1'"),
+        ({"queue": "mail:"}, "--queue: 'mail:' says"),
+        ({"queue": "mail:0"}, "--queue: 'mail:0' says"),
+        ({"queue": ":1"}, "--queue: the name of a queue is empty"),
+        ({"concurrency": 0}, "--concurrency: 0 tasks side by side: between 1 and 1,000"),
+        ({"concurrency": -1}, "--concurrency: -1 tasks"),
+        ({"sleep": -1.0}, "--sleep: -1.0 is not a duration: it must be zero or more"),
+        ({"sleep": float("nan")}, "--sleep: nan is not a duration"),
+        ({"duration": 10**11}, "--duration: 100000000000 is not a duration: .* at most a hundred years"),
+        ({"log_file": "/nowhere/at/all.log"}, "--log-file: /nowhere/at/all.log: there is no directory /nowhere/at"),
+        ({"log_file": "/tmp"}, "--log-file: /tmp: it is a directory"),
+    ],
+)
+@pytest.mark.usefixtures("_no_start")
+def test_what_cannot_be_is_refused_before_anything_starts(wrong, said):
+    with pytest.raises(CommandError, match=f"^{said}") as refused:
+        call_command("process_tasks", **wrong)
+    assert refused.value.returncode == 2
+
+
+@pytest.fixture
+def _no_start(monkeypatch):
+    from bgtasks.management.foreground import starting
+
+    monkeypatch.setattr(starting, "prepare", lambda: pytest.fail("it has started"))
+
+
+def test_a_queue_may_have_a_colon_in_its_name():
+    assert queues_of({"queue": "mail:fast,!tenant:7b"}) == ("mail:fast", "!tenant:7b")
+    assert queues_of({"queue": "tenant:7:1,mail*:1"}) == ("tenant:7", "mail*")
+
+
+def test_no_pause_at_all_is_possible():
+    assert sleep_of(parse("--sleep", "0")) == 0.0
 
 
 @pytest.mark.parametrize(("given", "duration"), [(0, None), (-1, None), (None, None), (59, 59.0)])

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from bgtasksd.journal import refusal
 from bgtasksd.log_streams import LONGEST_LINE, pieces
 
 HEAD = """
@@ -190,29 +189,3 @@ def test_the_banner_is_a_record_like_any_other(caplog) -> None:
         announce("tasks", "2 found")
     assert caplog.records[-1].getMessage() == "tasks       2 found"
     assert (caplog.records[-1].event, caplog.records[-1].label) == ("banner", "tasks")
-
-
-def test_a_log_that_can_be_written_is_not_refused_and_none_is_made(tmp_path) -> None:
-    (tmp_path / "old").touch()
-    assert [refusal(str(path)) for path in (tmp_path / "new", tmp_path / "old", Path(os.devnull))] == [None] * 3
-    assert not (tmp_path / "new").exists()
-
-
-def test_why_a_log_cannot_be_written_is_said(tmp_path) -> None:
-    (tmp_path / "file").touch()
-    assert refusal(str(tmp_path)) == "it is a directory"
-    assert refusal(str(tmp_path / "none" / "log")) == f"there is no directory {tmp_path / 'none'}"
-    assert refusal(str(tmp_path / "file" / "log")) == f"there is no directory {tmp_path / 'file'}"
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
-def test_a_log_that_only_others_may_write_is_refused(tmp_path) -> None:
-    tmp_path.chmod(0o700)
-    program = (
-        "import os, sys; from bgtasksd.journal import refusal; os.setuid(65534);"
-        "print(refusal('/etc/bgtasksd.log'), refusal('/etc/passwd'), refusal(sys.argv[1]), sep='|')"
-    )
-    told = subprocess.run(
-        [sys.executable, "-c", program, str(tmp_path / "log")], capture_output=True, text=True, check=True
-    ).stdout
-    assert told == "/etc is not writable|the file is not writable|Permission denied\n"

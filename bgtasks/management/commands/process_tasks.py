@@ -16,8 +16,16 @@ from bgtasks import output
 from bgtasks.limits import Limits
 from bgtasks.management.foreground import reloading, starting
 from bgtasks.management.foreground.log_std import printed_to_log
-from bgtasks.options import add_worker_arguments, concurrency_of, duration_of, queues_of
+from bgtasks.options import add_worker_arguments, concurrency_of, duration_of, log_file_of, queues_of, sleep_of
 
+READERS = {
+    "--queue": queues_of,
+    "--concurrency": concurrency_of,
+    "--sleep": sleep_of,
+    "--duration": duration_of,
+    "--log-file": log_file_of,
+}
+"""What raises ValueError for a wrong option."""
 DAMAGED = 70
 """The process was left in a state that no task should start in."""
 
@@ -51,7 +59,7 @@ class Command(BaseCommand):
         queues, duration = queues_of(options), duration_of(options)
         process = Foreground(
             queues=queues,
-            poll_interval=options["sleep"],
+            poll_interval=sleep_of(options),
             limits=Limits(duration=duration),
             concurrency=concurrency_of(options),
         )
@@ -64,7 +72,7 @@ class Command(BaseCommand):
 
 
 def _refuse_wrong_options(options: dict[str, Any]) -> None:
-    for flag, read in {"--queue": queues_of, "--concurrency": concurrency_of}.items():
+    for flag, read in READERS.items():
         try:
             read(options)
         except ValueError as error:
@@ -73,7 +81,10 @@ def _refuse_wrong_options(options: dict[str, Any]) -> None:
 
 def _set_up_logging(options: dict[str, Any]) -> None:
     if options.get("log_file") or options.get("log_level"):
-        logging.basicConfig(filename=options.get("log_file"), level=options.get("log_level"))
+        try:
+            logging.basicConfig(filename=options.get("log_file"), level=options.get("log_level"))
+        except OSError as error:  # what a look at the path does not tell
+            raise CommandError(f"--log-file: {options['log_file']}: {error.strerror}", returncode=2) from error
         ours = logging.getLogger("bgtasks")
         if not options.get("log_level") and ours.level == logging.NOTSET:
             ours.setLevel(logging.INFO)  # a file without a line per task would look as if nothing ran
