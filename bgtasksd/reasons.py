@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import platform
+import sys
+import traceback
+from pathlib import Path
+from types import TracebackType
+
 
 def first_line(error: BaseException) -> str:
     """Return what the error says, without the lines of advice and details that drivers add."""
@@ -21,3 +28,18 @@ def shortened(reason: str, longest: int) -> str:
     first = reason.partition("\n")[0][: longest // 2]
     last = reason[len(first) + 3 - longest :]
     return f"{first}\n…\n{last.partition(chr(10))[2] or last}"
+
+
+def their_traceback(error: BaseException) -> str:
+    """Return a traceback from the project's own first frame down, without ours, Django's and the importer's."""
+    place: TracebackType | None = error.__traceback__
+    while place is not None and _is_machinery(place.tb_frame.f_code.co_filename):
+        place = place.tb_next
+    error.__suppress_context__ = error.__suppress_context__ or place is None
+    return "".join(traceback.format_exception(type(error), error, place)).rstrip()
+
+
+def _is_machinery(filename: str) -> bool:
+    files = [getattr(sys.modules.get(name), "__file__", None) for name in ("bgtasksd", "bgtasks", "django")]
+    homes = [str(Path(file).parent) + os.sep for file in files if file]
+    return filename.startswith(("<frozen importlib", str(Path(platform.__file__).parent / "importlib"), *homes))

@@ -14,8 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from bgtasksd.reasons import gist
-from bgtasksd.tracebacks import their_traceback
+from bgtasksd.reasons import gist, their_traceback
 
 PR_SET_PDEATHSIG = 1
 
