@@ -30,6 +30,12 @@ def shortened(reason: str, longest: int) -> str:
     return f"{first}\n…\n{last.partition(chr(10))[2] or last}"
 
 
+def in_full(error: BaseException) -> str:
+    """Return the gist and their traceback; where nothing of theirs is on the way, the error alone."""
+    told = their_traceback(error)
+    return f"{gist(error)}\n{told}" if '  File "' in told else told
+
+
 def their_traceback(error: BaseException) -> str:
     """Return a traceback from the project's own first frame down, without ours, Django's and the importer's."""
     place: TracebackType | None = error.__traceback__

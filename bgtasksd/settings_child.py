@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from bgtasksd.reasons import gist, their_traceback
+from bgtasksd.reasons import in_full
 
 PR_SET_PDEATHSIG = 1
 
@@ -48,7 +48,7 @@ def read(module: str) -> dict[str, Any]:
     except ImproperlyConfigured as error:
         return {"error": str(error)}
     except BaseException as error:  # noqa: BLE001 - a settings module may call sys.exit()
-        return {"error": f"the settings {module} cannot be imported: {gist(error)}\n{their_traceback(error)}"}
+        return {"error": f"the settings {module} cannot be imported: {in_full(error)}"}
 
 
 def facts(settings: Any) -> dict[str, Any]:

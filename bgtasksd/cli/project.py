@@ -14,7 +14,7 @@ from bgtasksd.cli.printing import complain, fail, say
 from bgtasksd.cli.values import WrongValue, choose, from_environment
 from bgtasksd.exit_codes import EXIT_CONFIGURATION, EXIT_SOFTWARE, EXIT_USAGE
 from bgtasksd.project import VARIABLE, ProjectNotFound, find_project
-from bgtasksd.reasons import gist, their_traceback
+from bgtasksd.reasons import in_full
 
 
 def run(typed: argparse.Namespace) -> int:
@@ -95,4 +95,4 @@ def _explained(what: str, code: str, exit_code: int) -> Iterator[None]:
     except ImproperlyConfigured as error:
         raise Unloadable(str(error)) from error
     except BaseException as error:
-        raise Unloadable(f"{what}: {gist(error)}\n{their_traceback(error)}", code, exit_code) from error
+        raise Unloadable(f"{what}: {in_full(error)}", code, exit_code) from error

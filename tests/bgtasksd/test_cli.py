@@ -337,9 +337,9 @@ def test_settings_that_raise_show_the_users_own_traceback(project, run, more, sa
 @pytest.mark.parametrize(
     ("more", "code", "said"),
     [
-        ('INSTALLED_APPS += ["nowhere"]', 70, "cannot be loaded:\nModuleNotFoundError: No module named 'nowhere'"),
+        ('INSTALLED_APPS += ["nowhere"]', 70, "cannot be loaded: ModuleNotFoundError: No module named 'nowhere'"),
         ('INSTALLED_APPS += ["shop.Missing"]', 70, "Module 'shop' does not contain a 'Missing' class."),
-        ('INSTALLED_APPS = ["bgtasks"]', 70, "loaded:\nRuntimeError: Model class django.contrib.contenttypes"),
+        ('INSTALLED_APPS = ["bgtasks"]', 70, "loaded: RuntimeError: Model class django.contrib.contenttypes"),
         ('INSTALLED_APPS += ["shop", "shop"]', 78, "Application labels aren't unique"),
     ],
 )
