@@ -149,8 +149,8 @@ class Viewing:
 
     def _tasks(self, running: list[Record]) -> list[dict[str, Any]]:
         """Return what a worker runs, what runs for the longest time first."""
-        at, workers = self.situation.clock.at, len(self.situation.slots.children())
-        most = max(1, min(MOST_TOLD, MOST_TOLD_IN_ALL // max(1, workers)))
+        at = self.situation.clock.at
+        most = max(1, min(MOST_TOLD, MOST_TOLD_IN_ALL // len(self.situation.slots.all)))
         return [
             {
                 "task": task.task_name,

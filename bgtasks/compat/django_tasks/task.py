@@ -123,8 +123,8 @@ def task(
 def like(task: Any, **columns: Any) -> Any:
     """Return the task with the values of a stored row, which may be none that could be enqueued today."""
     made = object.__new__(type(task))  # `replace` would have the backend validate them
-    for name in (each.name for each in dataclasses.fields(task)):
-        object.__setattr__(made, name, columns[name] if name in columns else getattr(task, name))
+    for each in dataclasses.fields(task):
+        object.__setattr__(made, each.name, columns.get(each.name, getattr(task, each.name)))
     return made
 
 
