@@ -11,6 +11,7 @@ import json
 import os
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ def main(root: str, module: str, descriptor: str, parent: str) -> None:
     fcntl.fcntl(int(descriptor), fcntl.F_SETFD, fcntl.FD_CLOEXEC)  # not for processes that the settings start
     sys.path.insert(0, root)
     os.environ["DJANGO_SETTINGS_MODULE"] = module
-    with os.fdopen(int(descriptor), "w") as answer:
+    with suppress(BrokenPipeError), os.fdopen(int(descriptor), "w") as answer:  # who asked may just have been ended
         answer.write(json.dumps(read(module)) + "\n")
     sys.stderr.flush()
     os._exit(0)  # a thread that the settings started must not keep the reader waiting either

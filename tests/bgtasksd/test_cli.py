@@ -359,6 +359,18 @@ def test_settings_that_kill_their_process_are_named(project, run) -> None:
     assert "shop.settings ended with exit code -9" in ended.stderr
 
 
+def test_the_child_that_reads_settings_ends_without_a_word_when_who_asked_is_gone(project) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    ended = subprocess.run(
+        [sys.executable, "-c", "import sys; from bgtasksd.settings_child import main; main(*sys.argv[1:])",
+         str(project), "shop.settings", str(writer), str(os.getpid())],
+        cwd=REPOSITORY, pass_fds=[writer], capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    os.close(writer)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+
+
 @pytest.mark.parametrize(
     "more",
     [
